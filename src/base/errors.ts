@@ -1,0 +1,617 @@
+/**
+ * Every way in which the engine says no, in one table.
+ *
+ * Flow: any room throws `fail('CODE', details, cause)`; three boundaries catch (control/accept, edge/exchange, api/app), log once
+ * with an error id and show the peer the code, the id and the sentence.
+ * Invariant: no refusal exists outside this table; docs/errors.md is rendered from it and a test compares the two.
+ * Limits: messages carry no secret and no address of an agent: details are interpolated only where a `{name}` asks for them.
+ */
+
+/** Whose fault a failure is. Metrics and status decide blame by it: a downstream that hangs up is not our 5xx. */
+export type Source = 'downstream' | 'upstream' | 'agent' | 'operator' | 'engine';
+
+/** One row of the table. */
+export interface ErrorRow {
+  /** HTTP status that a downstream or an API caller sees. */
+  readonly status: number;
+  /** Code of the wire protocol (protocol.md 2.3) that an agent sees. */
+  readonly wireCode: number;
+  readonly source: Source;
+  /** Whether the same request may succeed if it is simply sent again a little later. */
+  readonly retryable: boolean;
+  /** The sentence for the user; `{name}` is replaced by the detail of that name. */
+  readonly message: string;
+  /** What to do about it, for docs/errors.md and the refusal page. */
+  readonly advice: string;
+}
+
+const row = (
+  status: number,
+  wireCode: number,
+  source: Source,
+  retryable: boolean,
+  message: string,
+  advice: string,
+): ErrorRow => ({ status, wireCode, source, retryable, message, advice });
+
+/** The table. Order: doorstep, wire, identity, tunnels, streams, HTTP edge, engine, set-up. */
+export const ERRORS = {
+  // Doorstep: before TLS is up.
+  CLIENT_HELLO_MALFORMED: row(
+    400,
+    2000,
+    'downstream',
+    false,
+    'The connection did not begin with a TLS ClientHello.',
+    'Speak TLS to this port.',
+  ),
+  CLIENT_HELLO_TOO_LARGE: row(
+    400,
+    2000,
+    'downstream',
+    false,
+    'The TLS ClientHello is larger than {limit} bytes.',
+    'Send a smaller ClientHello: fewer extensions or key shares.',
+  ),
+  CLIENT_HELLO_TIMEOUT: row(
+    408,
+    2000,
+    'downstream',
+    true,
+    'The TLS handshake did not complete in time.',
+    'Check the network between the client and the engine, then try again.',
+  ),
+  PLAIN_HTTP_ON_TLS_PORT: row(
+    400,
+    2000,
+    'downstream',
+    false,
+    'This port speaks HTTPS, but the request came as plain HTTP.',
+    'Use https:// in the address.',
+  ),
+  SERVER_NAME_UNKNOWN: row(
+    421,
+    2000,
+    'downstream',
+    false,
+    'No tunnel and no engine answers to the server name of this connection.',
+    'Check the host name, and that the tunnel is open.',
+  ),
+  TLS_VERSION_UNSUPPORTED: row(
+    400,
+    2000,
+    'downstream',
+    false,
+    'The connection offers no TLS version that is allowed here.',
+    'Use TLS 1.3 for agents, and at least the configured minimum for published services.',
+  ),
+  CONNECTION_LIMIT: row(
+    503,
+    7000,
+    'engine',
+    true,
+    'The engine has reached its limit of {limit} connections.',
+    'Try again later; the operator can raise limits.connections.',
+  ),
+
+  // Wire: frames and messages.
+  FRAME_TOO_LARGE: row(
+    400,
+    2000,
+    'agent',
+    false,
+    'A frame is larger than {limit} bytes.',
+    'Update the agent; the protocol allows no larger frame.',
+  ),
+  FRAME_MALFORMED: row(
+    400,
+    2000,
+    'agent',
+    false,
+    'A frame does not hold a valid message.',
+    'Update the agent, and check that nothing between it and the engine changes bytes.',
+  ),
+  FIRST_MESSAGE_UNEXPECTED: row(
+    400,
+    2000,
+    'agent',
+    false,
+    'The first message of an agent connection must open a control channel, answer a dial request or dial a tunnel.',
+    'Update the agent.',
+  ),
+  MESSAGE_UNEXPECTED: row(
+    400,
+    2000,
+    'agent',
+    false,
+    'A message of kind {kind} has no meaning in this state.',
+    'Update the agent.',
+  ),
+  HANDSHAKE_TIMEOUT: row(
+    408,
+    6000,
+    'agent',
+    true,
+    'The agent connection sent no first message in time.',
+    'Check the network between the agent and the engine.',
+  ),
+  PROTOCOL_VERSION_MISSING: row(
+    400,
+    2010,
+    'agent',
+    false,
+    'The agent sent no protocol version.',
+    'Update the agent.',
+  ),
+  PROTOCOL_VERSION_INVALID: row(
+    400,
+    2020,
+    'agent',
+    false,
+    'The protocol version of the agent is not of the form MAJOR.MINOR.PATCH.',
+    'Update the agent.',
+  ),
+  PROTOCOL_VERSION_INCOMPATIBLE: row(
+    400,
+    2030,
+    'agent',
+    false,
+    'This engine speaks protocol 1.x, the agent speaks {version}.',
+    'Use an agent that speaks protocol 1.x.',
+  ),
+  LIVENESS_INVALID: row(
+    400,
+    2000,
+    'agent',
+    false,
+    'The heartbeat interval must lie between {min} and {max} milliseconds.',
+    'Configure the agent with an interval inside these bounds.',
+  ),
+  HEARTBEAT_TIMEOUT: row(
+    408,
+    6000,
+    'agent',
+    true,
+    'The agent was silent for {silenceMs} milliseconds and is taken for gone.',
+    'Check the network between the agent and the engine; agents reconnect by themselves.',
+  ),
+  CHANNEL_OVERFLOW: row(
+    429,
+    7000,
+    'agent',
+    true,
+    'The agent does not read the messages that the engine sends.',
+    'Check the agent; it reconnects by itself.',
+  ),
+
+  // Identity.
+  TOKEN_MISSING: row(
+    401,
+    1000,
+    'downstream',
+    false,
+    'No token was given.',
+    'Send a token; `rstream-engine-ce token create` makes one.',
+  ),
+  TOKEN_INVALID: row(
+    401,
+    1000,
+    'downstream',
+    false,
+    'The token is not valid on this engine.',
+    'Check that the whole token was copied and that this engine issued it.',
+  ),
+  TOKEN_EXPIRED: row(401, 1000, 'downstream', false, 'The token has expired.', 'Create a new token.'),
+  TOKEN_REVOKED: row(401, 1000, 'downstream', false, 'The token has been revoked.', 'Create a new token.'),
+  PERMISSION_MISSING: row(
+    403,
+    1000,
+    'downstream',
+    false,
+    'The token lacks the permission {permission}.',
+    'Use a token that has this permission.',
+  ),
+  BOUNDARIES_NOT_ENFORCED: row(
+    403,
+    1000,
+    'downstream',
+    false,
+    'The token carries resource boundaries that the Community Edition cannot enforce (boundaries_not_enforced).',
+    'Use a token without create or connect boundaries, projects, workspaces or paths.',
+  ),
+
+  // Tunnels.
+  PROPERTIES_INVALID: row(
+    400,
+    2000,
+    'agent',
+    false,
+    'The tunnel was refused: {problem}.',
+    'Change the property that is named and open the tunnel again.',
+  ),
+  HOSTNAME_INVALID: row(
+    400,
+    2000,
+    'agent',
+    false,
+    'The hostname {hostname} is outside this engine: ask for a single label or <label>.{suffix}.',
+    'Ask for a bare label; the engine adds its own domain.',
+  ),
+  HOSTNAME_IN_USE: row(
+    409,
+    8000,
+    'agent',
+    true,
+    'Hostname is already in use.',
+    'Choose another name, or stop the tunnel that uses this one.',
+  ),
+  TUNNEL_NAME_IN_USE: row(
+    409,
+    8000,
+    'agent',
+    true,
+    'Tunnel name is already in use.',
+    'Choose another name, or stop the tunnel that uses this one.',
+  ),
+  PORT_IN_USE: row(
+    409,
+    8000,
+    'agent',
+    true,
+    'TCP port is already in use.',
+    'Choose another port, or none to be given one.',
+  ),
+  FEATURE_NOT_AVAILABLE: row(
+    501,
+    5000,
+    'agent',
+    false,
+    '{feature} is not available in this engine.',
+    'Open the tunnel without this feature.',
+  ),
+  TUNNEL_NOT_FOUND: row(
+    404,
+    3000,
+    'downstream',
+    false,
+    'No tunnel of this name or id is open.',
+    'Check the name, and that the agent of the tunnel is connected.',
+  ),
+  TUNNEL_LIMIT: row(
+    429,
+    7000,
+    'agent',
+    true,
+    'The limit of {limit} tunnels is reached.',
+    'Close tunnels that are not needed; the operator can raise the limit.',
+  ),
+  SESSION_LIMIT: row(
+    429,
+    7000,
+    'engine',
+    true,
+    'The engine has reached its limit of {limit} agents.',
+    'Try again later; the operator can raise the limit.',
+  ),
+
+  // Streams.
+  AGENT_GONE: row(
+    503,
+    6000,
+    'agent',
+    true,
+    'The agent behind this tunnel is not connected.',
+    'Wait until the agent has reconnected, then try again.',
+  ),
+  DIAL_BACK_REFUSED: row(
+    502,
+    6000,
+    'agent',
+    true,
+    'The agent could not reach the service behind this tunnel.',
+    'Check that the service runs and that the agent points at its port.',
+  ),
+  DIAL_BACK_TIMEOUT: row(
+    504,
+    6000,
+    'agent',
+    true,
+    'The agent did not answer within {seconds} seconds.',
+    'Check the load and the network of the agent, then try again.',
+  ),
+  DIAL_QUEUE_FULL: row(
+    503,
+    7000,
+    'agent',
+    true,
+    'Too many connections wait for the agent of this tunnel.',
+    'Try again a little later.',
+  ),
+  STREAM_UNKNOWN: row(
+    400,
+    4000,
+    'agent',
+    false,
+    'No dial request waits for this stream.',
+    'The downstream went away first, or the stream was answered already; nothing to do.',
+  ),
+  STREAM_SECRET_INVALID: row(
+    403,
+    4000,
+    'agent',
+    false,
+    'The secret of this stream is wrong.',
+    'Update the agent; it must echo the secret of the dial request.',
+  ),
+  STREAM_IDLE: row(
+    504,
+    6000,
+    'downstream',
+    true,
+    'The stream carried nothing for {seconds} seconds and was closed.',
+    'Send keep-alive traffic, or raise the idle time-out.',
+  ),
+
+  // HTTP edge.
+  REQUEST_MALFORMED: row(
+    400,
+    2000,
+    'downstream',
+    false,
+    'The request is not valid HTTP: {problem}.',
+    'Correct the client that sent it.',
+  ),
+  REQUEST_HEAD_TOO_LARGE: row(
+    431,
+    2000,
+    'downstream',
+    false,
+    'The request head is larger than {limit} bytes.',
+    'Send fewer or smaller headers and cookies.',
+  ),
+  REQUEST_TIMEOUT: row(
+    408,
+    6000,
+    'downstream',
+    true,
+    'The request did not arrive in time.',
+    'Check the network and send the request again.',
+  ),
+  REQUEST_ABORTED: row(
+    499,
+    6000,
+    'downstream',
+    false,
+    'The downstream went away before the answer was complete.',
+    'Nothing to do.',
+  ),
+  HTTP_VERSION_UNSUPPORTED: row(
+    505,
+    2000,
+    'downstream',
+    false,
+    'This HTTP version is not supported.',
+    'Use HTTP/1.1.',
+  ),
+  METHOD_NOT_SUPPORTED: row(
+    501,
+    2000,
+    'downstream',
+    false,
+    'The method {method} is not supported here.',
+    'Use another method.',
+  ),
+  EXPECTATION_FAILED: row(
+    417,
+    2000,
+    'downstream',
+    false,
+    'The Expect header asks for something unknown.',
+    'Send `Expect: 100-continue` or no Expect header.',
+  ),
+  HOST_UNKNOWN: row(
+    404,
+    3000,
+    'downstream',
+    false,
+    'No tunnel is open at this address.',
+    'Check the address, and that the agent publishes it.',
+  ),
+  MISDIRECTED_REQUEST: row(
+    421,
+    2000,
+    'downstream',
+    true,
+    'Misdirected Request: this connection may not carry requests for that host.',
+    'Open a new connection for this host.',
+  ),
+  UPSTREAM_CLOSED: row(
+    502,
+    6000,
+    'upstream',
+    true,
+    'The service behind this tunnel closed the connection without an answer.',
+    'Check the logs of the service.',
+  ),
+  UPSTREAM_MALFORMED: row(
+    502,
+    6000,
+    'upstream',
+    false,
+    'The service behind this tunnel did not answer with valid HTTP.',
+    'Check that the tunnel points at an HTTP service, not at an HTTPS one.',
+  ),
+  UPSTREAM_HEAD_TOO_LARGE: row(
+    502,
+    6000,
+    'upstream',
+    false,
+    'The response head of the service is larger than {limit} bytes.',
+    'Make the service send fewer or smaller headers.',
+  ),
+  UPSTREAM_TIMEOUT: row(
+    504,
+    6000,
+    'upstream',
+    true,
+    'The service behind this tunnel did not answer within {seconds} seconds.',
+    'Check the load of the service; the operator can raise the time-out.',
+  ),
+
+  // Engine and its API.
+  ENGINE_DRAINING: row(
+    503,
+    6000,
+    'engine',
+    true,
+    'The engine is shutting down and takes no new work.',
+    'Try again in a moment.',
+  ),
+  PARAMS_INVALID: row(
+    400,
+    2000,
+    'downstream',
+    false,
+    'The query parameter params is not valid: {problem}.',
+    'Send URL-encoded JSON of the documented shape.',
+  ),
+  PATH_UNKNOWN: row(
+    404,
+    2000,
+    'downstream',
+    false,
+    'The Engine API has no such path.',
+    'See /api/openapi.json for the paths that exist.',
+  ),
+  METHOD_NOT_ALLOWED: row(405, 2000, 'downstream', false, 'The Engine API answers GET only.', 'Use GET.'),
+  INTERNAL: row(
+    500,
+    9000,
+    'engine',
+    true,
+    'The engine failed.',
+    'Look for the error id in the log of the engine and report it.',
+  ),
+
+  // Set-up: what an operator sees on the command line.
+  CONFIG_INVALID: row(
+    500,
+    2000,
+    'operator',
+    false,
+    'The configuration has faults:\n{faults}',
+    'Correct the lines that are named; `rstream-engine-ce check-config` checks again.',
+  ),
+  CONFIG_NOT_FOUND: row(
+    500,
+    2000,
+    'operator',
+    false,
+    'There is no configuration at {path}.',
+    'Make one with `rstream-engine-ce init`, or name another by --config.',
+  ),
+  ALREADY_INITIALIZED: row(
+    409,
+    2000,
+    'operator',
+    false,
+    '{path} exists already and is not overwritten.',
+    'Choose another --dir, or remove it first.',
+  ),
+  ADDRESS_IN_USE: row(
+    500,
+    2000,
+    'operator',
+    false,
+    'The address {address} is in use by another program.',
+    'Stop that program, or listen elsewhere: tls.listen_addr.',
+  ),
+  ADDRESS_UNAVAILABLE: row(
+    500,
+    2000,
+    'operator',
+    false,
+    'The engine cannot listen on {address} ({reason}).',
+    'Correct tls.listen_addr, or run with the right to use this port.',
+  ),
+  CERTIFICATE_INVALID: row(
+    500,
+    2000,
+    'operator',
+    false,
+    'The certificate cannot be used: {problem}.',
+    'Check certs.static.cert_file and certs.static.key_file.',
+  ),
+  STORE_UNAVAILABLE: row(
+    500,
+    9000,
+    'operator',
+    false,
+    'The database {path} cannot be used: {problem}.',
+    'Check the path, its owner and the free space of the disk.',
+  ),
+  STORE_TOO_NEW: row(
+    500,
+    9000,
+    'operator',
+    false,
+    'The database {path} was written by a newer engine (schema {found}, this engine knows {known}).',
+    'Use that newer engine, or restore a backup.',
+  ),
+  CREDENTIAL_NOT_FOUND: row(
+    404,
+    2000,
+    'operator',
+    false,
+    'No credential has the id or name {id}.',
+    'See `rstream-engine-ce token list`.',
+  ),
+  CREDENTIAL_INVALID: row(
+    400,
+    2000,
+    'operator',
+    false,
+    'The credential was not created: {problem}.',
+    'Correct the option that is named.',
+  ),
+  USAGE: row(400, 2000, 'operator', false, '{problem}.', 'See `rstream-engine-ce help`.'),
+} as const satisfies Record<string, ErrorRow>;
+
+/** A key of {@link ERRORS}. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Values that a message may name; never secrets. */
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** A failure from the table. Thrown only through {@link fail}. */
+export class EngineError extends Error {
+  override readonly name = 'EngineError';
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(code: ErrorCode, details: ErrorDetails, cause: unknown) {
+    super(interpolate(ERRORS[code].message, details), cause === undefined ? undefined : { cause });
+    this.code = code;
+    this.details = details;
+  }
+
+  /** The table row of this code. */
+  get row(): ErrorRow {
+    return ERRORS[this.code];
+  }
+}
+
+/**
+ * Makes the error of a code; the caller throws or passes it on.
+ * @param details fill the `{name}` places of the message and go to the log
+ * @param cause what was caught, for the log only
+ */
+export const fail = (code: ErrorCode, details: ErrorDetails = {}, cause?: unknown): EngineError =>
+  new EngineError(code, details, cause);
+
+/** Whatever was thrown, as an error of the table; what is not from the table is a bug and becomes INTERNAL. */
+export const engineErrorFrom = (thrown: unknown): EngineError =>
+  thrown instanceof EngineError ? thrown : fail('INTERNAL', {}, thrown);
+
+const interpolate = (template: string, details: ErrorDetails): string =>
+  template.replace(/\{(\w+)\}/g, (place, name: string) => String(details[name] ?? place));

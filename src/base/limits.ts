@@ -1,0 +1,88 @@
+/**
+ * Every bound that is not a config row, with its unit and its reason.
+ *
+ * Invariant: no other file holds a bound. What an operator may need to change lives in config/schema.ts instead.
+ */
+export const LIMITS = {
+  /** Bytes of a ClientHello, records included. A post-quantum hello is about 1,800; RFC 8446 allows 16 KiB a record. */
+  clientHelloBytesMax: 16_384,
+  /** From accept to the end of the TLS handshake. Slow mobile links need three round trips of up to a second. */
+  tlsHandshakeMsMax: 10_000,
+
+  /** Payload of one frame (protocol.md 1): every SDK drops a peer that sends more. */
+  frameBytesMax: 65_535,
+  /** From the end of the TLS handshake to the first message of an agent; the clients' own connect time-out is 15 s. */
+  firstMessageMsMax: 15_000,
+  /** Unsent bytes on a control channel before its agent is dropped: 256 dial requests of at most 4 KiB each. */
+  channelQueuedBytesMax: 1_048_576,
+  /** Heartbeat intervals that clients may ask for (protocol.md 4.1). */
+  heartbeatMsMin: 1_000,
+  heartbeatMsMax: 300_000,
+  /** Silence that a negotiated channel survives: max(15 s, 3 intervals), at most 15 min (protocol.md 0.1). */
+  livenessMsMin: 15_000,
+  livenessMsMax: 900_000,
+  /** Silence that a legacy channel survives: its longest interval is 5 min, and it may send no heartbeat at all, so TCP
+   * keep-alive does the work and this only ends what keep-alive did not. */
+  legacySilenceMsMax: 900_000,
+  /** First TCP keep-alive probe on agent connections. */
+  keepAliveMs: 30_000,
+  /** Wait for the old session's dial-back before its name goes to a new session of the same credential. */
+  takeoverProbeMs: 2_000,
+  /** Silence after which the old session is not probed but replaced, when it negotiated no interval: the clients' default. */
+  takeoverSilenceMs: 5_000,
+  /** An agent that closes its channel gets this long to read the answer. */
+  channelCloseMsMax: 5_000,
+
+  /** Dial requests in flight on one control channel (protocol.md 0.1): every client copes with 256. */
+  dialRequestsInFlightMax: 128,
+  /** Further dial requests that wait for one of these places; beyond it: 7000. */
+  dialRequestsQueuedMax: 1_024,
+  /** Bytes that a zero-RTT peer may send before the other side of its stream exists; one TLS record and a little. */
+  earlyBytesMax: 65_536,
+
+  /** Tunnels of one session, and of the engine. An agent per container host opens some dozens. */
+  tunnelsPerSessionMax: 1_000,
+  tunnelsMax: 20_000,
+  /** Agent sessions of the engine. Each costs a TLS socket: about 60 KiB. */
+  sessionsMax: 10_000,
+  /** Length of a tunnel name; shown in lists and logs. */
+  tunnelNameCharsMax: 253,
+  /** Labels of a tunnel: Kubernetes' bounds for value and key length. */
+  labelsMax: 64,
+  labelKeyCharsMax: 253,
+  labelValueCharsMax: 1_024,
+  /** Entries in any list property of a tunnel. */
+  listEntriesMax: 256,
+  /** Characters of any entry in a list property of a tunnel. */
+  listEntryCharsMax: 255,
+  /** Characters of a client detail (agent, version, os ...); longer ones are cut. */
+  clientDetailCharsMax: 128,
+  /** Characters of a token: a JWT with a long permission list is about 1,500. */
+  tokenCharsMax: 8_192,
+
+  /** Bytes of a request head: nginx takes 4 x 8 KiB, Node 16 KiB, and fat cookies exist. */
+  requestHeadBytesMax: 32_768,
+  /** Bytes of a response head; upstreams are chattier than browsers. */
+  responseHeadBytesMax: 65_536,
+  /** Header lines of one head. */
+  headerLinesMax: 200,
+  /** Bytes of one chunk-size line, extensions included. */
+  chunkLineBytesMax: 1_024,
+  /** Bytes of a trailer section. */
+  trailerBytesMax: 8_192,
+  /** From the first byte of a request head to its last. */
+  requestHeadMsMax: 15_000,
+  /** Bytes of pipelined requests that are held while one is being answered. */
+  pipelinedBytesMax: 65_536,
+  /** Interim (1xx) responses before a final one. */
+  interimResponsesMax: 16,
+  /** Unsent bytes towards one peer before its source is paused. */
+  writeBufferBytesMax: 65_536,
+
+  /** Verified tokens that are remembered; an entry is about 300 bytes. */
+  tokenCacheMax: 4_096,
+  /** A remembered verdict is checked against the store again after this time, so that a change by another process is seen. */
+  tokenCacheMs: 5_000,
+  /** Difference between clocks that exp, nbf and iat forgive (protocol.md 0.1). */
+  clockSkewMs: 60_000,
+} as const;

@@ -1,0 +1,66 @@
+/**
+ * Structured logs on standard error, one JSON object a line.
+ *
+ * Invariant: secrets are Secret objects and print as `***`; an EngineError logs its code, details and cause, nothing else does twice.
+ */
+import { type DestinationStream, destination, pino } from 'pino';
+import { EngineError } from './errors.ts';
+
+/** The levels that `engine.log_level` may name. */
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/**
+ * Names of the fields that more than one room writes. Use them as they are: a search for an agent's id must find every line.
+ */
+export interface LogFields {
+  errorId?: string;
+  code?: string;
+  agentId?: string;
+  tunnelId?: string;
+  streamId?: string;
+  credentialId?: string;
+  hostname?: string;
+  /** Address and port of the peer that connected to us. */
+  remote?: string;
+  error?: unknown;
+  [extra: string]: unknown;
+}
+
+/** What rooms see of a logger. */
+export interface Logger {
+  debug(fields: LogFields, message: string): void;
+  info(fields: LogFields, message: string): void;
+  warn(fields: LogFields, message: string): void;
+  error(fields: LogFields, message: string): void;
+  /** A logger that adds these fields to each line. */
+  child(fields: LogFields): Logger;
+}
+
+const serializeError = (thrown: unknown): unknown => {
+  if (thrown instanceof EngineError) {
+    const cause = thrown.cause === undefined ? undefined : serializeError(thrown.cause);
+    return { code: thrown.code, message: thrown.message, details: thrown.details, cause };
+  }
+  if (thrown instanceof Error) return { type: thrown.name, message: thrown.message, stack: thrown.stack };
+  return thrown;
+};
+
+/**
+ * @param level lines below it are dropped
+ * @param output where lines go; standard error, written at once, by default
+ */
+export const createLogger = (
+  level: LogLevel,
+  output: DestinationStream = destination({ fd: 2, sync: true }),
+): Logger =>
+  pino(
+    {
+      level,
+      base: null,
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (label) => ({ level: label }) },
+      serializers: { error: serializeError },
+    },
+    output,
+  ) as unknown as Logger;

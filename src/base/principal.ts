@@ -1,0 +1,34 @@
+/**
+ * Who a proof proves, and what that one may do.
+ *
+ * Flow: store verifies a credential into a Principal; control, edge and api ask it for a permission before every operation.
+ * Invariant: `permissions` null means unrestricted and comes only from a credential whose issuer left them out (protocol.md 9.3).
+ */
+import { fail } from './errors.ts';
+
+/** The permissions that this edition knows (protocol.md 9.3). */
+export const PERMISSIONS = {
+  readResources: 'tunnels.resources.read-only',
+  manageTunnels: 'tunnels.tunnels.create-delete',
+  manageStreams: 'tunnels.streams.create-delete',
+} as const;
+export type Permission = (typeof PERMISSIONS)[keyof typeof PERMISSIONS];
+
+/** The outcome of a verified proof. */
+export interface Principal {
+  /** Stable through reconnects and shared by all sessions of one credential: names are owned by it. */
+  readonly credentialId: string;
+  /** `pat`: issued by our store; `jwt`: signed with the operator's shared secret. */
+  readonly kind: 'pat' | 'jwt';
+  /** The user of the token where it names one, shown as `user_id` by the Engine API. */
+  readonly userId?: string;
+  readonly permissions: ReadonlySet<string> | null;
+  /** Milliseconds since 1970; absent when the proof does not expire. */
+  readonly expiresAt?: number;
+}
+
+/** Throws PERMISSION_MISSING, which names the permission, unless the principal has it. */
+export const requirePermission = (principal: Principal, permission: Permission): void => {
+  if (principal.permissions !== null && !principal.permissions.has(permission))
+    throw fail('PERMISSION_MISSING', { permission });
+};
