@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { LIMITS } from '../../src/base/limits.ts';
+import { createCertificates } from '../../src/socket/certificates.ts';
+import { createTestPair, type TestPair } from '../support/certificates.ts';
+import { createFakeClock } from '../support/clock.ts';
+import { createLogRecorder } from '../support/log.ts';
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
+
+/** A pair in files, with what createCertificates needs. */
+const setUp = (t: TestContext, { cert, key }: TestPair) => {
+  const directory = makeTemporaryDirectory(t);
+  const files = { certFile: join(directory, 'cert.pem'), keyFile: join(directory, 'key.pem') };
+  writeFileSync(files.certFile, cert);
+  writeFileSync(files.keyFile, key);
+  const clock = createFakeClock(Date.now());
+  const log = createLogRecorder();
+  return { files, clock, log, create: () => createCertificates({ log, clock }, files) };
+};
+
+describe('loading', () => {
+  test('gives the pair', async (t) => {
+    const pair = await createTestPair('first');
+    const { create, log } = setUp(t, pair);
+    const current = create().current();
+    assert.equal(current.cert.toString(), pair.cert);
+    assert.equal(current.key.toString(), pair.key);
+    assert.ok(current.expiresAt > Date.now());
+    assert.deepEqual(log.lines, []);
+  });
+
+  test('a pair that has expired is used, with a warning', async (t) => {
+    const yesterday = new Date(Date.now() - 86_400_000);
+    const pair = await createTestPair('old', { notBeforeDate: new Date(0), notAfterDate: yesterday });
+    const { create, log } = setUp(t, pair);
+    assert.equal(create().current().cert.toString(), pair.cert);
+    assert.deepEqual(
+      log.lines.map(({ level, message }) => [level, message]),
+      [['warn', 'the certificate has expired']],
+    );
+  });
+
+  const FAULTS: [title: string, fault: (pair: TestPair) => Promise<Partial<TestPair>>, problem: RegExp][] = [
+    [
+      'a key of another pair',
+      async () => ({ key: (await createTestPair('other')).key }),
+      /does not belong to/,
+    ],
+    ['a key of another kind', async () => ({ key: rsaKey() }), /does not belong to/],
+    ['an empty certificate', async () => ({ cert: '' }), /cert\.pem holds no PEM certificate/],
+    ['an empty key', async () => ({ key: '' }), /key\.pem holds no unencrypted PEM key/],
+    [
+      'the files in each other’s place',
+      async ({ cert, key }) => ({ cert: key, key: cert }),
+      /cert\.pem holds/,
+    ],
+  ];
+  for (const [title, fault, problem] of FAULTS)
+    test(`${title} is named`, async (t) => {
+      const pair = await createTestPair('first');
+      const { create } = setUp(t, { ...pair, ...(await fault(pair)) });
+      assert.throws(create, { code: 'CERTIFICATE_INVALID', message: problem });
+    });
+
+  test('a missing file is named', async (t) => {
+    const { create, files } = setUp(t, await createTestPair('first'));
+    rmSync(files.keyFile);
+    assert.throws(create, { code: 'CERTIFICATE_INVALID', message: /key\.pem cannot be read \(ENOENT\)/ });
+  });
+});
+
+describe('reloading', () => {
+  test('a new pair is taken up within the check interval, not sooner', async (t) => {
+    const { create, clock, files, log } = setUp(t, await createTestPair('first'));
+    const certificates = create();
+    const first = certificates.current();
+    const second = await createTestPair('second');
+    writeFileSync(files.certFile, second.cert);
+    writeFileSync(files.keyFile, second.key);
+    clock.advance(LIMITS.certificateCheckMs - 1);
+    assert.equal(certificates.current(), first);
+    clock.advance(1);
+    assert.equal(certificates.current().cert.toString(), second.cert);
+    assert.equal(log.lines.at(-1)?.message, 'the certificate was reloaded');
+  });
+
+  test('files that did not change give the same object', async (t) => {
+    const { create, clock } = setUp(t, await createTestPair('first'));
+    const certificates = create();
+    const first = certificates.current();
+    clock.advance(LIMITS.certificateCheckMs * 5);
+    assert.equal(certificates.current(), first);
+  });
+
+  test('a broken replacement keeps the old pair, and is reported once', async (t) => {
+    const { create, clock, files, log } = setUp(t, await createTestPair('first'));
+    const certificates = create();
+    const first = certificates.current();
+    const second = await createTestPair('second');
+    // As a rotation does it: first one file, then the other.
+    writeFileSync(files.certFile, second.cert);
+    for (let check = 0; check < 3; check += 1) {
+      clock.advance(LIMITS.certificateCheckMs);
+      assert.equal(certificates.current(), first);
+    }
+    assert.equal(log.withCode('CERTIFICATE_INVALID').length, 1);
+    writeFileSync(files.keyFile, second.key);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current().cert.toString(), second.cert);
+  });
+
+  test('files that vanish keep the old pair', async (t) => {
+    const { create, clock, files, log } = setUp(t, await createTestPair('first'));
+    const certificates = create();
+    const first = certificates.current();
+    rmSync(files.certFile);
+    rmSync(files.keyFile);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current(), first);
+    assert.equal(log.withCode('CERTIFICATE_INVALID').length, 1);
+  });
+
+  test('the key is never logged', async (t) => {
+    const pair = await createTestPair('first');
+    const { create, clock, files, log } = setUp(t, pair);
+    const certificates = create();
+    writeFileSync(files.certFile, pair.key);
+    clock.advance(LIMITS.certificateCheckMs);
+    certificates.current();
+    assert.ok(!JSON.stringify(log.lines).includes('PRIVATE KEY'));
+  });
+});
+
+const rsaKey = (): string =>
+  generateKeyPairSync('rsa', {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: 'spki', format: 'pem' },
+    privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
+  }).privateKey;
