@@ -1,0 +1,130 @@
+/**
+ * The rules that a requested tunnel has to meet, as tables: protocol.md 7.2 and 7.7 with the decisions of 0.1.
+ *
+ * Flow: properties.ts applies them, in the order of this file.
+ * Invariant: what this engine does not enforce it does not accept. To lift a refusal, enforce the feature and delete its row.
+ */
+import type { TunnelProperties } from '../base/tunnel-properties.ts';
+import type { ResolvedProperties } from './tunnel.ts';
+
+type Key = keyof TunnelProperties;
+type Claim = (wanted: ResolvedProperties) => boolean;
+
+/** Every value that the protocol knows, those that this engine refuses included. */
+export const KNOWN_VALUES = [
+  ['type', ['bytestream', 'datagram']],
+  ['protocol', ['http', 'tls', 'tcp', 'dtls', 'quic', 'webtty']],
+  ['tlsMode', ['terminated', 'passthrough']],
+  ['tlsMinVersion', ['tls1.2', 'tls1.3']],
+  ['httpVersion', ['http/1.1', 'h2c', 'h2', 'h3']],
+] as const satisfies (readonly [Key, readonly string[]])[];
+
+/** Something that an agent may ask for and not get. */
+export interface Feature {
+  readonly name: string;
+  readonly isWanted: Claim;
+}
+
+/** Outside this edition, whatever else is asked for. */
+export const NEVER_AVAILABLE: readonly Feature[] = [
+  { name: 'rstream Auth (rstream_auth)', isWanted: (p) => p.rstreamAuth === true },
+  { name: 'Challenge mode (challenge_mode)', isWanted: (p) => p.challengeMode === true },
+  { name: 'WebTTY (protocol webtty)', isWanted: (p) => p.protocol === 'webtty' },
+  { name: 'QUIC (protocol quic)', isWanted: (p) => p.protocol === 'quic' },
+  { name: 'DTLS (protocol dtls)', isWanted: (p) => p.protocol === 'dtls' },
+  { name: 'HTTP/3 (http_version h3)', isWanted: (p) => p.httpVersion === 'h3' },
+];
+
+/** Accepted on private tunnels, whose bytes are relayed untouched, and not yet on published ones. */
+export const NOT_YET_PUBLISHED: readonly Feature[] = [
+  { name: 'Publishing TCP (protocol tcp)', isWanted: (p) => p.protocol === 'tcp' },
+  { name: 'Publishing TLS (protocol tls)', isWanted: (p) => p.protocol === 'tls' },
+  { name: 'Publishing datagrams (type datagram)', isWanted: (p) => p.type === 'datagram' },
+  { name: 'HTTP/2 to the upstream (http_version h2c)', isWanted: (p) => p.httpVersion === 'h2c' },
+  { name: 'HTTP/2 to the upstream (http_version h2)', isWanted: (p) => p.httpVersion === 'h2' },
+  { name: 'TLS to the upstream (upstream_tls)', isWanted: (p) => p.upstreamTls === true },
+  { name: 'Token authentication (token_auth)', isWanted: (p) => p.tokenAuth === true },
+  { name: 'Client certificates (mtls_auth)', isWanted: (p) => p.mtlsAuth === true },
+  { name: 'Client certificates (mtls_cacert_pem)', isWanted: (p) => p.mtlsCacertPem !== undefined },
+  { name: 'Rules by address (trusted_ips)', isWanted: (p) => p.trustedIps !== undefined },
+  { name: 'Rules by country (geoip)', isWanted: (p) => p.geoip !== undefined },
+  // tls1.2 is what the edge demands of everybody, so asking for it asks for nothing.
+  { name: 'A TLS minimum of its own (tls_min_version)', isWanted: (p) => p.tlsMinVersion === 'tls1.3' },
+  { name: 'A choice of TLS ciphers (tls_ciphers)', isWanted: (p) => p.tlsCiphers !== undefined },
+];
+
+interface Exclusion {
+  readonly what: string;
+  readonly applies: Claim;
+  readonly excludes: readonly Key[];
+}
+
+/** Combinations that mean nothing (protocol.md 7.2, 7.7). An explicit false is always accepted: it asks for nothing. */
+export const EXCLUSIONS: readonly Exclusion[] = [
+  {
+    what: 'A private tunnel',
+    applies: (p) => !p.publish,
+    excludes: [
+      'geoip',
+      'trustedIps',
+      'tlsMode',
+      'tlsMinVersion',
+      'tlsCiphers',
+      'mtlsAuth',
+      'mtlsCacertPem',
+      'tokenAuth',
+      'rstreamAuth',
+      'challengeMode',
+      'hostname',
+      'port',
+    ],
+  },
+  {
+    what: 'Protocol tcp',
+    applies: (p) => p.protocol === 'tcp',
+    excludes: [
+      'hostname',
+      'tlsMode',
+      'tlsAlpns',
+      'tlsMinVersion',
+      'tlsCiphers',
+      'mtlsAuth',
+      'mtlsCacertPem',
+      'httpVersion',
+      'upstreamTls',
+      'datagramGuaranteedDelivery',
+      'tokenAuth',
+    ],
+  },
+  { what: 'Any protocol but tcp', applies: (p) => p.protocol !== 'tcp', excludes: ['port'] },
+  { what: 'Protocol tls', applies: (p) => p.protocol === 'tls', excludes: ['httpVersion', 'tokenAuth'] },
+  {
+    what: 'TLS passthrough',
+    applies: (p) => p.tlsMode === 'passthrough',
+    excludes: ['tlsMinVersion', 'tlsCiphers', 'tlsAlpns', 'upstreamTls', 'mtlsAuth', 'mtlsCacertPem'],
+  },
+  {
+    what: 'Type bytestream',
+    applies: (p) => p.type === 'bytestream',
+    excludes: ['datagramGuaranteedDelivery'],
+  },
+  {
+    // Which version is spoken is then settled between engine and upstream by ALPN.
+    what: 'A published tunnel with upstream_tls',
+    applies: (p) => p.publish && p.upstreamTls === true,
+    excludes: ['httpVersion'],
+  },
+];
+
+/** What one property needs of another. */
+export const DEMANDS: readonly { readonly problem: string; readonly isBroken: Claim }[] = [
+  {
+    problem: 'protocol tcp needs publish=true and type bytestream',
+    isBroken: (p) => p.protocol === 'tcp' && !(p.publish && p.type === 'bytestream'),
+  },
+  {
+    problem: 'tls_mode passthrough needs protocol tls',
+    isBroken: (p) => p.tlsMode === 'passthrough' && p.protocol !== 'tls',
+  },
+  { problem: 'port must lie between 1 and 65535', isBroken: (p) => p.port === 0 || (p.port ?? 1) > 65_535 },
+];

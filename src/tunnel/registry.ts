@@ -1,0 +1,156 @@
+/**
+ * The tunnels that are open right now, by id, name, hostname and session.
+ *
+ * Flow: control opens and closes; stream, edge and api look up; router.ts and the watchers listen.
+ * Invariant: pure and synchronous. Names and hostnames belong to one open tunnel each, and every index is true before a listener runs.
+ * Limits: tunnelsPerSessionMax, tunnelsMax.
+ */
+import { fail } from '../base/errors.ts';
+import type { AgentId } from '../base/ids.ts';
+import { LIMITS } from '../base/limits.ts';
+import type { Clock } from '../base/time.ts';
+import type { TunnelProperties } from '../base/tunnel-properties.ts';
+import { createAddressSpace } from './address.ts';
+import { resolveProperties } from './properties.ts';
+import { createTunnel, type ResolvedProperties, type Tunnel, type TunnelOwner } from './tunnel.ts';
+
+export interface RegistryOptions {
+  /** The engine's own host name: published tunnels live below `t.<engineHost>`. */
+  readonly engineHost: string;
+  /** The port that downstreams use; asked at each open, since a listener may be given its port by the system. */
+  publicPort(): number;
+}
+
+/** How a tunnel ended: lost when its session broke off, otherwise its agent closed it. */
+export interface Ending {
+  readonly isLost: boolean;
+}
+
+export interface TunnelRegistry {
+  /**
+   * Opens a tunnel, or opens nothing.
+   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, HOSTNAME_INVALID, TUNNEL_LIMIT, TUNNEL_NAME_IN_USE, HOSTNAME_IN_USE
+   */
+  open(owner: TunnelOwner, requested: TunnelProperties): Tunnel;
+  /**
+   * A tunnel that holds the name or hostname that this request wants. There may be a second one behind it: ask again after it closed.
+   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, HOSTNAME_INVALID
+   */
+  rivalOf(requested: TunnelProperties): Tunnel | undefined;
+  /** Closes one tunnel; undefined when it was not open. That it is the caller's own is for the caller to check. */
+  close(id: string): Tunnel | undefined;
+  /** Closes all tunnels of a session and returns them. */
+  closeAll(agentId: AgentId, ending: Ending): readonly Tunnel[];
+  /** The tunnel of this id or name, the id first (protocol.md 0.1). */
+  find(idOrName: string): Tunnel | undefined;
+  byId(id: string): Tunnel | undefined;
+  /** All open tunnels, oldest first, or those of one session. */
+  list(agentId?: AgentId): readonly Tunnel[];
+  /** Calls for every tunnel that opens, until the returned function is called. */
+  onOpened(listener: (tunnel: Tunnel) => void): () => void;
+  /** Calls for every tunnel that closes, until the returned function is called. */
+  onClosed(listener: (tunnel: Tunnel, ending: Ending) => void): () => void;
+  readonly count: number;
+}
+
+export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions): TunnelRegistry => {
+  const addresses = createAddressSpace(options.engineHost);
+  const byId = new Map<string, Tunnel>();
+  const byName = new Map<string, Tunnel>();
+  const byHostname = new Map<string, Tunnel>();
+  const bySession = new Map<AgentId, Set<Tunnel>>();
+  const openedListeners = new Set<(tunnel: Tunnel) => void>();
+  const closedListeners = new Set<(tunnel: Tunnel, ending: Ending) => void>();
+
+  /** The public hostname that was asked for; undefined for private tunnels and where the engine chooses. */
+  const wantedHostname = ({ hostname }: ResolvedProperties) =>
+    hostname === undefined ? undefined : addresses.hostnameFor(hostname);
+
+  const rivalByName = ({ name }: ResolvedProperties) => (name === undefined ? undefined : byName.get(name));
+
+  const refuseOverLimit = (agentId: AgentId) => {
+    const ownCount = bySession.get(agentId)?.size ?? 0;
+    if (ownCount >= LIMITS.tunnelsPerSessionMax)
+      throw fail('TUNNEL_LIMIT', { limit: LIMITS.tunnelsPerSessionMax });
+    if (byId.size >= LIMITS.tunnelsMax) throw fail('TUNNEL_LIMIT', { limit: LIMITS.tunnelsMax });
+  };
+
+  const insert = (tunnel: Tunnel) => {
+    const { name, hostname } = tunnel.properties;
+    byId.set(tunnel.id, tunnel);
+    if (name !== undefined) byName.set(name, tunnel);
+    if (hostname !== undefined) byHostname.set(hostname, tunnel);
+    const own = bySession.get(tunnel.agentId);
+    if (own) own.add(tunnel);
+    else bySession.set(tunnel.agentId, new Set([tunnel]));
+  };
+
+  const remove = (tunnel: Tunnel) => {
+    const { name, hostname } = tunnel.properties;
+    byId.delete(tunnel.id);
+    if (name !== undefined) byName.delete(name);
+    if (hostname !== undefined) byHostname.delete(hostname);
+    const own = bySession.get(tunnel.agentId);
+    own?.delete(tunnel);
+    if (own?.size === 0) bySession.delete(tunnel.agentId);
+  };
+
+  const closeThese = (tunnels: readonly Tunnel[], ending: Ending) => {
+    for (const tunnel of tunnels) remove(tunnel);
+    for (const tunnel of tunnels) for (const listener of closedListeners) listener(tunnel, ending);
+  };
+
+  return {
+    open(owner, requested) {
+      const resolved = resolveProperties(requested);
+      const wanted = wantedHostname(resolved);
+      refuseOverLimit(owner.agentId);
+      if (rivalByName(resolved)) throw fail('TUNNEL_NAME_IN_USE');
+      if (wanted !== undefined && byHostname.has(wanted)) throw fail('HOSTNAME_IN_USE', { hostname: wanted });
+      const address = resolved.publish && {
+        hostname: wanted ?? addresses.newHostname(resolved.name, (hostname) => byHostname.has(hostname)),
+        port: options.publicPort(),
+      };
+      const tunnel = createTunnel(owner, resolved, address || undefined, needs.clock.now());
+      insert(tunnel);
+      for (const listener of openedListeners) listener(tunnel);
+      return tunnel;
+    },
+
+    rivalOf(requested) {
+      const resolved = resolveProperties(requested);
+      const wanted = wantedHostname(resolved);
+      return rivalByName(resolved) ?? (wanted === undefined ? undefined : byHostname.get(wanted));
+    },
+
+    close(id) {
+      const tunnel = byId.get(id);
+      if (tunnel) closeThese([tunnel], { isLost: false });
+      return tunnel;
+    },
+
+    closeAll(agentId, ending) {
+      const tunnels = [...(bySession.get(agentId) ?? [])];
+      closeThese(tunnels, ending);
+      return tunnels;
+    },
+
+    find: (idOrName) => byId.get(idOrName) ?? byName.get(idOrName),
+    byId: (id) => byId.get(id),
+    list: (agentId) => [...(agentId === undefined ? byId.values() : (bySession.get(agentId) ?? []))],
+
+    onOpened(listener) {
+      openedListeners.add(listener);
+      return () => openedListeners.delete(listener);
+    },
+
+    onClosed(listener) {
+      closedListeners.add(listener);
+      return () => closedListeners.delete(listener);
+    },
+
+    get count() {
+      return byId.size;
+    },
+  };
+};
