@@ -1,0 +1,40 @@
+/**
+ * How the schema came to be: a list that only grows.
+ *
+ * Flow: database.ts runs, in one transaction, those whose number is above the file's `user_version`.
+ * Invariant: a released migration is never changed, since databases exist that ran it; the result of all is schema.sql (tested).
+ */
+
+/** One step from a schema to the next. */
+export interface Migration {
+  /** 1, 2, 3 ... without gaps. */
+  readonly number: number;
+  readonly reason: string;
+  readonly sql: string;
+}
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    number: 1,
+    reason: 'keys of the engine, and the credentials that it issued',
+    sql: `
+      CREATE TABLE keys (
+        name TEXT PRIMARY KEY,
+        secret BLOB NOT NULL,
+        created_at INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE credentials (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL,
+        token_hash TEXT NOT NULL UNIQUE,
+        permissions TEXT CHECK (permissions IS NULL OR json_type(permissions) = 'array'),
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        revoked_at INTEGER
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE INDEX credentials_by_name ON credentials (name);
+    `,
+  },
+];
