@@ -1,0 +1,134 @@
+/**
+ * Brings the configuration together: file, then environment, then defaults; validated as a whole, frozen.
+ *
+ * Flow: configPathFrom -> loadConfig -> engine.ts maps Config to the options of each room; no room sees Config.
+ * Invariant: an operator gets all faults in one go, each with its key and its line or variable; no fault and no print shows a secret.
+ */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { fail } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
+import { faultsFrom } from './faults.ts';
+import { CONFIG_FIELDS, CONFIG_SECTIONS, fieldAt } from './fields.ts';
+import { type Environment, overridesFrom } from './overrides.ts';
+import { type Config, configSchema } from './schema.ts';
+import { isTree, type Tree, valueAt } from './tree.ts';
+import { readYaml, type YamlSource, yamlFrom } from './yaml-source.ts';
+
+/** A configuration and where it came from. */
+export interface LoadedConfig {
+  readonly config: Config;
+  /** Absolute path of the file. */
+  readonly path: string;
+  /** Its directory, where relative paths in it start. */
+  readonly dir: string;
+  /** Sentences for the operator about things that work and are hardly meant. */
+  readonly warnings: readonly string[];
+}
+
+/** The file that `--config` names, else RSTREAM_ENGINE_CONFIG, else config.yaml in the working directory. */
+export const configPathFrom = ({ flag, env }: { flag?: string | undefined; env: Environment }): string =>
+  flag || env.RSTREAM_ENGINE_CONFIG || 'config.yaml';
+
+/**
+ * Reads and validates a file.
+ * Throws CONFIG_NOT_FOUND, or CONFIG_INVALID whose detail `faults` has one line a fault.
+ */
+export const loadConfig = ({ path, env }: { path: string; env: Environment }): LoadedConfig => {
+  const absolute = resolve(path);
+  const dir = dirname(absolute);
+  const source = readSource(absolute);
+  if (source.faults.length > 0) throw invalid(source.faults);
+
+  const { config, warnings } = build(source, env, dir);
+  const holdsSecret = CONFIG_FIELDS.some(({ isSecret, key }) => isSecret && source.lineOf(key) !== undefined);
+  if (holdsSecret && source.isReadByOthers)
+    warnings.push(`${absolute} holds a secret and every user of this machine can read it: chmod 600 it`);
+  return { config, path: absolute, dir, warnings };
+};
+
+/**
+ * Validates settings that are at hand already, with the same rules.
+ * @param dir where relative paths in it start
+ */
+export const configFromObject = (
+  settings: Readonly<Record<string, unknown>>,
+  { dir, env = {} }: { dir: string; env?: Environment },
+): Config => build({ tree: settings, lineOf: () => undefined }, env, dir).config;
+
+/** The effective configuration as YAML, secrets masked. */
+export const describeConfig = (config: Config): string => yamlFrom(config);
+
+const invalid = (faults: readonly string[], cause?: unknown) =>
+  fail('CONFIG_INVALID', { faults: faults.map((fault) => `  ${fault}`).join('\n') }, cause);
+
+const build = (source: Omit<YamlSource, 'faults'>, env: Environment, dir: string) => {
+  const overrides = overridesFrom(env);
+  const tree = completed(source.tree, overrides.values, dir);
+  const result = configSchema.safeParse(tree);
+  const originOf = (key: string) => {
+    const field = fieldAt(key);
+    if (field && overrides.values.has(field.key)) return field.env;
+    const line = source.lineOf(key);
+    return line === undefined ? undefined : `line ${line}`;
+  };
+  const faults = [
+    ...(result.success ? [] : faultsFrom(result.error.issues, tree, originOf)),
+    ...overrides.faults,
+  ];
+  if (faults.length > 0 || !result.success) throw invalid(faults);
+  return { config: result.data, warnings: [...overrides.warnings] };
+};
+
+/** A copy with every section present, the environment laid over it, and paths that start at `dir`. */
+const completed = (settings: Tree, overrides: ReadonlyMap<string, unknown>, dir: string): Tree => {
+  const root = { ...settings };
+  const parentOf = (path: readonly string[]) => valueAt(root, path.slice(0, -1));
+
+  for (const { path } of CONFIG_SECTIONS) {
+    const parent = parentOf(path);
+    const name = path.at(-1);
+    if (name === undefined || !isTree(parent)) continue;
+    // A section without settings is null in YAML.
+    const section = parent[name] ?? {};
+    parent[name] = isTree(section) ? { ...section } : section;
+  }
+  for (const { path, key, isFile, defaultValue } of CONFIG_FIELDS) {
+    const parent = parentOf(path);
+    const name = path.at(-1)!;
+    if (!isTree(parent)) continue;
+    if (overrides.has(key)) parent[name] = overrides.get(key);
+    const file = parent[name] === undefined ? defaultValue : parent[name];
+    if (isFile && typeof file === 'string' && file !== '') parent[name] = resolve(dir, file);
+  }
+  return root;
+};
+
+/** At most one byte more than a configuration may have, so that the caller sees that it is too large. */
+const readFile = (path: string): { bytes: Buffer; isReadByOthers: boolean } => {
+  const file = openSync(path, 'r');
+  try {
+    // Read by hand, because the size that the file system tells may change, and is 0 for a pipe.
+    const bytes = Buffer.alloc(LIMITS.configBytesMax + 1);
+    let byteCount = 0;
+    for (let read = -1; read !== 0 && byteCount < bytes.length; byteCount += read)
+      read = readSync(file, bytes, byteCount, bytes.length - byteCount, null);
+    return { bytes: bytes.subarray(0, byteCount), isReadByOthers: (fstatSync(file).mode & 0o004) !== 0 };
+  } finally {
+    closeSync(file);
+  }
+};
+
+const readSource = (path: string): YamlSource & { isReadByOthers: boolean } => {
+  let file: ReturnType<typeof readFile>;
+  try {
+    file = readFile(path);
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code;
+    if (reason === 'ENOENT' || reason === 'ENOTDIR') throw fail('CONFIG_NOT_FOUND', { path }, error);
+    throw invalid([`${path} cannot be read (${reason})`], error);
+  }
+  if (file.bytes.length > LIMITS.configBytesMax)
+    throw invalid([`${path} is larger than ${LIMITS.configBytesMax} bytes`]);
+  return { ...readYaml(file.bytes.toString('utf8')), isReadByOthers: file.isReadByOthers };
+};

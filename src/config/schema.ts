@@ -1,0 +1,192 @@
+/**
+ * Every setting of the engine: type, default, bounds and one sentence for the operator.
+ *
+ * Flow: load.ts validates against it; config.example.yaml and docs/configuration.md are rendered from it.
+ * Invariant: the environment name of `a.b_c` is RSTREAM_ENGINE_A__B_C, without exception; a `secret` becomes a Secret; a `file` is
+ * relative to the directory of the configuration.
+ */
+import { z } from 'zod';
+import { LIMITS } from '../base/limits.ts';
+import { LOG_LEVELS } from '../base/log.ts';
+import { Secret } from '../base/secret.ts';
+import { hostProblem, isLoopback, listenAddressProblem, rangeProblem } from './text-rules.ts';
+
+/** A text in which `problemOf` finds nothing wrong. */
+const textWith = (problemOf: (text: string) => string | undefined) =>
+  z
+    .string()
+    .min(1)
+    .superRefine((text, context) => {
+      const message = problemOf(text);
+      if (message) context.addIssue({ code: 'custom', message });
+    });
+
+const listenAddress = () => textWith(listenAddressProblem);
+const filePath = () => textWith((text) => (text.includes('\0') ? 'must be a path' : undefined));
+const seconds = (min: number, max: number) => z.int().min(min).max(max);
+const secret = (bytesMin: number) =>
+  textWith((text) => {
+    if (text === PLACEHOLDER) return 'is the example of the documentation: set a secret of your own';
+    return Buffer.byteLength(text) < bytesMin ? `must be at least ${bytesMin} bytes long` : undefined;
+  }).transform((text) => new Secret(text));
+
+// Everybody can read it, so it is refused wherever it is left in place.
+const PLACEHOLDER = 'change-me';
+
+/** True, and a switch only so that configurations of the official engine load unchanged. */
+const alwaysTrue = (message: string) =>
+  z
+    .boolean()
+    .refine((isOn) => isOn, message)
+    .default(true);
+
+const section = <Shape extends z.ZodRawShape>(doc: string, shape: Shape) =>
+  z.strictObject(shape).readonly().meta({ doc });
+
+// Rules between settings also run when one of them has a fault of its own: the operator is told everything at once.
+const always = { when: ({ value }: { value: unknown }) => typeof value === 'object' && value !== null };
+
+const jwt = z
+  .strictObject({
+    enabled: z
+      .boolean()
+      .default(true)
+      .meta({ doc: 'Accept HS256 JWTs that are signed with token_jwt_secret.' }),
+    token_jwt_secret: secret(LIMITS.jwtSecretBytesMin).optional().meta({
+      doc: 'Shared secret of these JWTs; without it only tokens that this engine has issued are accepted.',
+      secret: true,
+      example: PLACEHOLDER,
+    }),
+  })
+  .superRefine(({ enabled, token_jwt_secret }, context) => {
+    const message = 'must not be set while auth.jwt.enabled is false: remove one of the two';
+    if (enabled === false && token_jwt_secret !== undefined)
+      context.addIssue({ code: 'custom', path: ['token_jwt_secret'], message });
+  }, always)
+  .readonly()
+  .meta({ doc: 'Tokens that another program signs.' });
+
+const prometheus = z
+  .strictObject({
+    enabled: z.boolean().default(false).meta({ doc: 'Serve metrics; not available in this version.' }),
+    listen_addr: listenAddress().default('127.0.0.1:9090').meta({
+      doc: 'Address of the metrics listener; one that other machines can reach needs bearer_token.',
+    }),
+    path: textWith((text) => (/^[\w/.~-]+$/.test(text) ? undefined : 'must be the path of a URL'))
+      .overwrite((text) => (text.startsWith('/') ? text : `/${text}`))
+      .default('/metrics')
+      .meta({ doc: 'Path of the metrics; a missing leading slash is added.' }),
+    bearer_token: secret(1).optional().meta({
+      doc: 'Token that a scraper sends as `Authorization: Bearer`.',
+      secret: true,
+      example: PLACEHOLDER,
+    }),
+  })
+  .superRefine(({ enabled, listen_addr, bearer_token }, context) => {
+    if (enabled === true)
+      context.addIssue({
+        code: 'custom',
+        path: ['enabled'],
+        message: 'must be false in this version: metrics come with a later one',
+      });
+    const isOpen = typeof listen_addr === 'string' && !isLoopback(listen_addr);
+    if (isOpen && bearer_token === undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['bearer_token'],
+        message: 'is required because other machines can reach metrics.prometheus.listen_addr',
+      });
+  }, always)
+  .readonly()
+  .meta({ doc: 'Metrics in the format of Prometheus.' });
+
+/** The schema. Read it by load.ts, which also brings missing sections, the environment and the directory. */
+export const configSchema = section('The configuration of the engine.', {
+  engine: section('The engine itself.', {
+    host: textWith(hostProblem).toLowerCase().meta({
+      doc: 'Host name of the engine; agents and the Engine API use it, and tunnels are published as <label>.t.<host>.',
+      example: 'edge.example.com',
+    }),
+    log_level: z.enum(LOG_LEVELS).default('info').meta({ doc: 'Log lines below this level are dropped.' }),
+  }),
+  http: section('The plain HTTP listener, which redirects to HTTPS.', {
+    enabled: z.boolean().default(false).meta({ doc: 'Listen for plain HTTP and redirect it to HTTPS.' }),
+    listen_addr: listenAddress().default('[::]:80').meta({ doc: 'Address of the plain HTTP listener.' }),
+  }),
+  tls: section('The TLS listener for agents, the Engine API and published tunnels.', {
+    enabled: alwaysTrue('must be true: everything that the engine does goes through its TLS listener').meta({
+      doc: 'Always true; the engine has no other way in.',
+    }),
+    listen_addr: listenAddress().default('[::]:443').meta({
+      doc: 'Address of the TLS listener: host:port, [IPv6]:port or :port; [::] takes IPv4 as well.',
+    }),
+    min_version: z.enum(['tls1.2', 'tls1.3']).default('tls1.2').meta({
+      doc: 'Lowest TLS version of published tunnels that ask for none; agents always use TLS 1.3.',
+    }),
+    public_port: z.int().min(1).max(65_535).optional().meta({
+      doc: 'Port in the addresses of tunnels where something maps another port to this listener; the listening port if unset.',
+      example: 443,
+    }),
+  }),
+  certs: section('Server certificates.', {
+    static: section('A certificate from files, which are read again when they change.', {
+      enabled: alwaysTrue('must be true: certificates from files are the only kind in this version').meta({
+        doc: 'Always true in this version.',
+      }),
+      cert_file: filePath().meta({
+        doc: 'PEM file with the certificate for <host> and *.t.<host>, followed by its intermediates.',
+        example: '/etc/rstream/tls/cert.pem',
+        file: true,
+      }),
+      key_file: filePath().meta({
+        doc: 'PEM file with the private key of the certificate.',
+        example: '/etc/rstream/tls/key.pem',
+        file: true,
+      }),
+    }),
+  }),
+  auth: section('Who may use the engine.', { jwt }),
+  store: section('The database of credentials.', {
+    path: filePath().default('engine.db').meta({
+      doc: 'SQLite file; relative paths, here and elsewhere, start at the directory of this configuration.',
+      file: true,
+    }),
+  }),
+  metrics: section('What the engine tells about itself.', { prometheus }),
+  timeouts: section('How long the engine waits, in seconds.', {
+    stream_request_seconds: seconds(1, 300).default(30).meta({
+      doc: 'Wait for an agent to answer a dial request.',
+    }),
+    http_idle_seconds: seconds(1, 3_600).default(90).meta({
+      doc: 'Keep an idle HTTP connection of a downstream, and an idle stream to an agent, for the next request.',
+    }),
+    http_response_seconds: seconds(1, 3_600).default(300).meta({
+      doc: 'Wait for the head of a response from the service behind a tunnel.',
+    }),
+    request_body_idle_seconds: seconds(1, 3_600).default(60).meta({
+      doc: 'Wait for the next bytes of a request body.',
+    }),
+    stream_idle_seconds: seconds(1, 604_800).default(86_400).meta({
+      doc: 'Close a raw stream or a response body that has carried no byte in either direction for this long.',
+    }),
+    drain_seconds: seconds(0, 3_600).default(30).meta({
+      doc: 'Let running requests and streams finish for this long when the engine stops.',
+    }),
+  }),
+  limits: section('How much the engine takes on.', {
+    connections: z.int().min(1).max(1_000_000).default(20_000).meta({
+      doc: 'Connections at the same time over all listeners; the process needs as many file descriptors and some more.',
+    }),
+  }),
+  trusted_proxies: z
+    .array(textWith(rangeProblem))
+    .readonly()
+    .default([])
+    .meta({
+      doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept.',
+      example: ['10.0.0.0/8'],
+    }),
+});
+
+/** The effective configuration: complete, valid and frozen. */
+export type Config = z.output<typeof configSchema>;
