@@ -1,0 +1,107 @@
+/**
+ * An agent connection that asks for a stream to a tunnel of another agent (protocol.md 6.2).
+ *
+ * Flow: control/accept.ts hands over the socket behind the request; the stream's agent is dialled; the two are relayed.
+ * Invariant: the permission is checked for every single dial. Until the agent's side exists nothing is read beyond the socket's own
+ * buffer, so what a zero-RTT dialer sends early waits in order and is bounded.
+ */
+import type { Duplex } from 'node:stream';
+import { fail } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { PERMISSIONS } from '../base/principal.ts';
+import type { Clock } from '../base/time.ts';
+import type { AgentStream, DialBack, DialTarget } from '../stream/agent-stream.ts';
+import { relay } from '../stream/relay.ts';
+import type { TunnelRegistry } from '../tunnel/registry.ts';
+import { encodeFrame } from '../wire/frame-writer.ts';
+import type { Message } from '../wire/message.ts';
+import { authenticate, type VerifyCredential } from './authenticate.ts';
+import { type AgentConnection, remoteOf } from './session-view.ts';
+
+export type PrivateDialRequest = Extract<Message, { kind: 'private-dial' }>;
+
+export interface PrivateDialsNeeds {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly registry: TunnelRegistry;
+  readonly verifyCredential: VerifyCredential;
+  readonly dialBack: DialBack;
+}
+
+export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleMs: number }) => {
+  const { clock, log, registry, verifyCredential, dialBack } = needs;
+  let runningCount = 0;
+
+  const find = (target: string): DialTarget => {
+    const tunnel = registry.find(target.trim());
+    if (!tunnel) throw fail('TUNNEL_NOT_FOUND');
+    return tunnel;
+  };
+
+  /** Dials on behalf of the dialer, for as long as it is there. */
+  const reach = async (
+    socket: Duplex,
+    tunnel: DialTarget,
+    { remoteAddress }: AgentConnection,
+    isEndGone: boolean,
+  ): Promise<AgentStream> => {
+    const gone = new AbortController();
+    const leave = () => gone.abort();
+    socket.once('close', leave);
+    // With zero-RTT an end only says that the dialer has sent everything: it may well wait for the answer.
+    if (isEndGone) socket.once('end', leave);
+    if (socket.destroyed) leave();
+    try {
+      return await dialBack(tunnel, { address: remoteAddress }, gone.signal);
+    } finally {
+      socket.off('close', leave).off('end', leave);
+    }
+  };
+
+  const serve = async (socket: Duplex, request: PrivateDialRequest, connection: AgentConnection) => {
+    const { details, target, zeroRtt, datagramChannel } = request;
+    const principal = await authenticate(details, PERMISSIONS.manageStreams, verifyCredential);
+    if (datagramChannel) throw fail('FEATURE_NOT_AVAILABLE', { feature: 'A datagram channel over TLS' });
+    const tunnel = find(target);
+    const stream = await reach(socket, tunnel, connection, !zeroRtt);
+    // Flushed before any payload can follow (protocol.md 6.3).
+    if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: stream.id });
+    const { cause, ...counts } = await relay(socket, stream.socket, { clock, idleMs });
+    log.debug(
+      {
+        tunnelId: tunnel.id,
+        streamId: stream.id,
+        credentialId: principal.credentialId,
+        remote: remoteOf(connection),
+        ...counts,
+        ...(cause !== undefined && { error: cause }),
+      },
+      'private stream ended',
+    );
+  };
+
+  return {
+    /** Serves one dialer to the end. What it throws comes before the first byte of payload, and is for the dialer. */
+    async serve(socket: Duplex, request: PrivateDialRequest, connection: AgentConnection): Promise<void> {
+      runningCount += 1;
+      try {
+        await serve(socket, request, connection);
+      } finally {
+        runningCount -= 1;
+      }
+    },
+
+    /** Dialers that wait or are being relayed. */
+    get runningCount(): number {
+      return runningCount;
+    },
+  };
+};
+
+/** Resolves when the frame is flushed or the socket is gone, which the relay then notices. */
+const write = async (socket: Duplex, message: Message): Promise<void> => {
+  if (socket.destroyed) return;
+  await new Promise<void>((resolve) => {
+    socket.write(encodeFrame(message), () => resolve());
+  });
+};
