@@ -1,0 +1,55 @@
+/**
+ * What the connections and exchanges of the edge share, in types alone; edge.ts fills it.
+ */
+import type { Duplex } from 'node:stream';
+import type { EngineError } from '../base/errors.ts';
+import type { AddressSet } from '../base/ip.ts';
+import type { Sweep } from '../base/time.ts';
+import type { AgentStream } from '../stream/agent-stream.ts';
+import type { Pool } from '../stream/pool.ts';
+import type { Router } from '../tunnel/router.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { Http1Upstream } from './http1/upstream.ts';
+import type { DownstreamRequest } from './request.ts';
+
+/** What the edge knows of a connection that it is given. */
+export interface EdgeConnection {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly serverName?: string | undefined;
+}
+
+/** What happened to one exchange, or to a request that never became one. */
+export interface ExchangeRecord {
+  readonly request?: DownstreamRequest;
+  readonly remoteAddress: string;
+  readonly tunnel?: Tunnel | undefined;
+  readonly status: number;
+  readonly error?: EngineError | undefined;
+  readonly durationMs: number;
+}
+
+export interface EdgeOptions {
+  /** Keep-alive of downstream connections and pooled streams (`timeouts.http_idle_seconds`). */
+  readonly idleMs: number;
+  /** Wait for a response head once the request is whole (`timeouts.http_response_seconds`). */
+  readonly responseMs: number;
+  /** Wait for the next part of a request body (`timeouts.request_body_idle_seconds`). */
+  readonly requestBodyIdleMs: number;
+  /** Silence of an answer or an upgraded connection (`timeouts.stream_idle_seconds`). */
+  readonly streamIdleMs: number;
+}
+
+/** What connections and exchanges share. */
+export interface EdgeContext {
+  readonly options: EdgeOptions;
+  readonly sweep: Sweep;
+  readonly router: Router;
+  readonly trustedProxies: AddressSet;
+  publicPort(): number;
+  isDraining(): boolean;
+  poolOf(tunnel: Tunnel): Pool<Http1Upstream>;
+  /** Joins both sides after a switch of protocols. */
+  relayUpgrade(downstream: Duplex, stream: AgentStream): void;
+  record(record: ExchangeRecord): void;
+}

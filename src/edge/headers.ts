@@ -1,0 +1,196 @@
+/**
+ * What the edge reads from headers, and what it lets through in each direction. Pure.
+ *
+ * Invariant: hop-by-hop headers end here (RFC 9110 7.6.1), forwarding headers come from the edge alone, Host and Origin pass untouched.
+ */
+import type { HeaderList } from './http1/head.ts';
+
+/** What a header is to the edge; every other header passes. */
+const CLASS = {
+  host: 1,
+  contentLength: 2,
+  transferEncoding: 3,
+  connection: 4,
+  upgrade: 5,
+  expect: 6,
+  hopByHop: 7,
+  forwarded: 8,
+} as const;
+type HeaderClass = (typeof CLASS)[keyof typeof CLASS];
+
+const CLASS_BY_NAME = new Map<string, HeaderClass>([
+  ['host', CLASS.host],
+  ['content-length', CLASS.contentLength],
+  ['transfer-encoding', CLASS.transferEncoding],
+  ['connection', CLASS.connection],
+  ['upgrade', CLASS.upgrade],
+  ['expect', CLASS.expect],
+  ['keep-alive', CLASS.hopByHop],
+  ['proxy-connection', CLASS.hopByHop],
+  // Part of the HTTP/1.1-to-HTTP/2 upgrade that RFC 9113 dropped; passing it on is a way around the edge.
+  ['http2-settings', CLASS.hopByHop],
+  ['te', CLASS.hopByHop],
+  // A downstream's own claims about itself. The underscore forms reach the same variable in many frameworks.
+  ['x-forwarded-for', CLASS.forwarded],
+  ['x-forwarded-proto', CLASS.forwarded],
+  ['x-forwarded-host', CLASS.forwarded],
+  ['x-forwarded-port', CLASS.forwarded],
+  ['x_forwarded_for', CLASS.forwarded],
+  ['x_forwarded_proto', CLASS.forwarded],
+  ['x_forwarded_host', CLASS.forwarded],
+  ['x_forwarded_port', CLASS.forwarded],
+  ['forwarded', CLASS.forwarded],
+  ['x-real-ip', CLASS.forwarded],
+  ['x_real_ip', CLASS.forwarded],
+]);
+
+// The usual spelling too, so that the hot path rarely makes a lower-case copy.
+for (const [name, kind] of [...CLASS_BY_NAME])
+  CLASS_BY_NAME.set(
+    name.replace(/(^|-)([a-z])/g, (_, dash: string, letter: string) => dash + letter.toUpperCase()),
+    kind,
+  );
+
+const classOf = (name: string): HeaderClass | undefined =>
+  CLASS_BY_NAME.get(name) ?? CLASS_BY_NAME.get(name.toLowerCase());
+
+/** The headers that decide about a message, gathered in one pass. */
+export interface HeaderFacts {
+  hostCount: number;
+  host: string;
+  contentLength: string | undefined;
+  transferEncoding: string | undefined;
+  /** Lower-case tokens of all Connection headers. */
+  connection: string[];
+  upgrade: string | undefined;
+  expect: string | undefined;
+}
+
+const NO_TOKENS: string[] = [];
+
+/** @throws SyntaxError when Content-Length appears more than once */
+export const factsFrom = (headers: HeaderList): HeaderFacts => {
+  const facts: HeaderFacts = {
+    hostCount: 0,
+    host: '',
+    contentLength: undefined,
+    transferEncoding: undefined,
+    connection: NO_TOKENS,
+    upgrade: undefined,
+    expect: undefined,
+  };
+  for (let i = 0; i < headers.length; i += 2) {
+    const value = headers[i + 1] as string;
+    switch (classOf(headers[i] as string)) {
+      case CLASS.host:
+        facts.hostCount += 1;
+        facts.host = value;
+        break;
+      case CLASS.contentLength:
+        if (facts.contentLength !== undefined) throw new SyntaxError('more than one Content-Length');
+        facts.contentLength = value;
+        break;
+      case CLASS.transferEncoding:
+        facts.transferEncoding =
+          facts.transferEncoding === undefined ? value : `${facts.transferEncoding},${value}`;
+        break;
+      case CLASS.connection:
+        facts.connection = facts.connection.concat(value.toLowerCase().split(',').map(trimmed));
+        break;
+      case CLASS.upgrade:
+        facts.upgrade = facts.upgrade === undefined ? value : `${facts.upgrade},${value}`;
+        break;
+      case CLASS.expect:
+        facts.expect = value;
+        break;
+    }
+  }
+  return facts;
+};
+
+const trimmed = (text: string): string => text.trim();
+
+// What a Connection header may not take away: the peer would hide from the upstream what the edge has just decided by.
+const NEVER_NOMINATED = new Set(['host', 'content-length', 'transfer-encoding', 'authorization', 'cookie']);
+
+/** Names that a Connection header nominates, besides the known hop-by-hop ones; undefined in the usual case of none. */
+const nominatedBy = (connection: string[]): Set<string> | undefined => {
+  let names: Set<string> | undefined;
+  for (const token of connection) {
+    if (token === '' || token === 'close' || token === 'keep-alive' || token === 'upgrade') continue;
+    if (!NEVER_NOMINATED.has(token)) names = (names ?? new Set()).add(token);
+  }
+  return names;
+};
+
+/** What the edge says about the downstream in the request that it passes on. */
+export interface ForwardedFacts {
+  readonly remoteAddress: string;
+  /** The port that downstreams use. */
+  readonly publicPort: number;
+  /** Whether the peer is one of the operator's own proxies: then its forwarding headers are kept and ours appended. */
+  readonly isTrustedProxy: boolean;
+}
+
+/**
+ * The header lines for an http/1.1 upstream, without the final empty line.
+ * @param host the authority that the request was routed by
+ * @param upgrade the protocol of an upgrade to pass on, if the request asks for one
+ */
+export const upstreamHeaderText = (
+  headers: HeaderList,
+  facts: HeaderFacts,
+  host: string,
+  forwarded: ForwardedFacts,
+  upgrade: string | undefined,
+): string => {
+  const nominated = nominatedBy(facts.connection);
+  let text = '';
+  let keptFor = '';
+  let kept: Set<string> | undefined;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const value = headers[i + 1] as string;
+    const kind = classOf(name);
+    if (kind === CLASS.connection || kind === CLASS.upgrade || kind === CLASS.hopByHop) continue;
+    if (kind === CLASS.forwarded) {
+      if (!forwarded.isTrustedProxy) continue;
+      const lowerName = name.toLowerCase();
+      if (lowerName === 'x-forwarded-for') {
+        keptFor += `${value}, `;
+        continue;
+      }
+      kept = (kept ?? new Set()).add(lowerName);
+    }
+    if (nominated?.has(name.toLowerCase())) continue;
+    text += `${name}: ${value}\r\n`;
+  }
+  text += `X-Forwarded-For: ${keptFor}${forwarded.remoteAddress}\r\n`;
+  if (!kept?.has('x-forwarded-proto')) text += 'X-Forwarded-Proto: https\r\n';
+  if (!kept?.has('x-forwarded-host')) text += `X-Forwarded-Host: ${host}\r\n`;
+  if (!kept?.has('x-forwarded-port')) text += `X-Forwarded-Port: ${forwarded.publicPort}\r\n`;
+  if (upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
+  return text;
+};
+
+/**
+ * The header lines of a response for an HTTP/1.1 downstream, without Connection and the final empty line.
+ * @param keepsFraming whether chunked framing passes through, so that Transfer-Encoding stays
+ */
+export const downstreamHeaderText = (
+  headers: HeaderList,
+  facts: HeaderFacts,
+  keepsFraming: boolean,
+): string => {
+  const nominated = nominatedBy(facts.connection);
+  let text = '';
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string;
+    const kind = classOf(name);
+    if (kind === CLASS.connection || kind === CLASS.upgrade || kind === CLASS.hopByHop) continue;
+    if (kind === CLASS.transferEncoding && !keepsFraming) continue;
+    if (nominated?.has(name.toLowerCase())) continue;
+    text += `${name}: ${headers[i + 1]}\r\n`;
+  }
+  return text;
+};

@@ -1,0 +1,295 @@
+/**
+ * One HTTP/1.1 connection of a downstream: reads requests, one exchange at a time, and writes the answers in order.
+ *
+ * Flow: bytes -> HeadReader -> requestFrom -> Exchange; the exchange calls back through the Downstream interface.
+ * Invariant: listeners are set once per connection. A request body that was not read to its end closes the connection after the
+ * answer, so its rest can never be taken for a request.
+ * Limits: requestHeadBytesMax, requestHeadMsMax, pipelinedBytesMax, and the idle time of EdgeOptions.
+ */
+import type { Duplex } from 'node:stream';
+import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
+import { LIMITS } from '../../base/limits.ts';
+import type { Swept } from '../../base/time.ts';
+import type { AgentStream } from '../../stream/agent-stream.ts';
+import type { EdgeConnection, EdgeContext } from '../context.ts';
+import { type Downstream, Exchange } from '../exchange.ts';
+import { downstreamHeaderText, type HeaderFacts } from '../headers.ts';
+import { refusalText } from '../refusal.ts';
+import { type DownstreamRequest, requestFrom } from '../request.ts';
+import { type BodyReader, createBodyReader, EMPTY_BODY, type Framing } from './framing.ts';
+import { HeadReader, parseRequestHead, type ResponseHead } from './head.ts';
+import { writeHeadAndBody } from './write.ts';
+
+const STATE = { idle: 0, head: 1, exchange: 2, closing: 3 } as const;
+
+export class Http1Downstream implements Downstream, Swept {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  wantsFramed = true;
+  readonly #edge: EdgeContext;
+  readonly #socket: Duplex;
+  readonly #connection: EdgeConnection;
+  readonly #headReader = new HeadReader(LIMITS.requestHeadBytesMax);
+  #state: (typeof STATE)[keyof typeof STATE] = STATE.idle;
+  #stateSinceMs: number;
+  #exchange: Exchange | undefined;
+  #body: BodyReader = EMPTY_BODY;
+  #isBodyFlowing = false;
+  /** Bytes that nobody may read yet: a body before its stream is there, or pipelined requests. */
+  #held: Buffer | undefined;
+  #isReading = false;
+  #closesAfterAnswer = false;
+  #pendingHead = '';
+
+  constructor(edge: EdgeContext, socket: Duplex, connection: EdgeConnection) {
+    this.#edge = edge;
+    this.#socket = socket;
+    this.#connection = connection;
+    this.remoteAddress = connection.remoteAddress;
+    this.remotePort = connection.remotePort;
+    edge.sweep.add(this);
+    this.#stateSinceMs = edge.sweep.nowMs;
+    socket.on('data', this.#onData);
+    socket.on('drain', this.#onDrain);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onClose);
+    socket.on('close', this.#onClose);
+  }
+
+  checkDeadline(nowMs: number): void {
+    const sinceMs = nowMs - this.#stateSinceMs;
+    if (this.#exchange) this.#exchange.checkDeadline(nowMs);
+    else if (this.#state === STATE.idle && sinceMs > this.#edge.options.idleMs) this.#close();
+    else if (this.#state === STATE.head && sinceMs > LIMITS.requestHeadMsMax)
+      this.#refuseRequest(fail('REQUEST_TIMEOUT'));
+    else if (this.#state === STATE.closing && sinceMs > LIMITS.lingerMsMax) this.#socket.destroy();
+  }
+
+  /** Finishes the exchange that runs, then closes; an idle connection closes at once. */
+  drain(): void {
+    if (this.#state === STATE.idle) this.#close();
+    else this.#closesAfterAnswer = true;
+  }
+
+  // Downstream: what the exchange asks of this side.
+
+  startBody(): void {
+    this.#isBodyFlowing = true;
+    if (this.#body.isDone) this.#exchange?.requestEnd();
+    else this.#readHeld();
+  }
+
+  pauseBody(): void {
+    this.#isBodyFlowing = false;
+    this.#socket.pause();
+  }
+
+  resumeBody(): void {
+    this.#isBodyFlowing = true;
+    this.#readHeld();
+  }
+
+  writeInterim(head: ResponseHead, facts: HeaderFacts): void {
+    // HTTP/1.0 has no interim responses.
+    if (this.#exchange?.request.minorVersion === 0) return;
+    this.#socket.write(
+      `HTTP/1.1 ${head.status} ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, false)}\r\n`,
+      'latin1',
+    );
+  }
+
+  writeHead(head: ResponseHead, facts: HeaderFacts, framing: Framing): void {
+    const isUnread = !this.#body.isDone;
+    // Without chunked framing a body of unknown length ends with the connection.
+    const endsWithConnection = framing.kind === 'close' || (framing.kind === 'chunked' && !this.wantsFramed);
+    this.#closesAfterAnswer ||= isUnread || endsWithConnection || this.#edge.isDraining();
+    const connection = this.#closesAfterAnswer ? 'Connection: close\r\n' : '';
+    this.#pendingHead = `HTTP/1.1 ${head.status} ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, this.wantsFramed)}${connection}\r\n`;
+  }
+
+  writeBody(chunk: Buffer): boolean {
+    const head = this.#pendingHead;
+    this.#pendingHead = '';
+    return (
+      writeHeadAndBody(this.#socket, head, chunk) || this.#socket.writableLength < LIMITS.writeBufferBytesMax
+    );
+  }
+
+  flush(): void {
+    if (this.#pendingHead === '') return;
+    this.#socket.write(this.#pendingHead, 'latin1');
+    this.#pendingHead = '';
+  }
+
+  end(): void {
+    this.flush();
+    this.#exchange = undefined;
+    if (this.#closesAfterAnswer || !this.#body.isDone) return this.#close();
+    this.#enter(STATE.idle);
+    this.#readHeld();
+  }
+
+  refuse(error: EngineError): void {
+    const request = this.#exchange?.request;
+    this.#exchange = undefined;
+    this.#writeRefusal(error, request);
+  }
+
+  switchProtocol(head: ResponseHead, facts: HeaderFacts, stream: AgentStream, rest: Buffer): void {
+    const upgrade = facts.upgrade ?? this.#exchange?.request.upgrade ?? '';
+    this.#socket.write(
+      `HTTP/1.1 101 ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, false)}Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`,
+      'latin1',
+    );
+    this.#exchange = undefined;
+    this.#detach();
+    if (this.#held) this.#socket.unshift(this.#held);
+    if (rest.length > 0) stream.socket.unshift(rest);
+    this.#edge.relayUpgrade(this.#socket, stream);
+  }
+
+  destroy(): void {
+    this.#exchange = undefined;
+    this.#socket.destroy();
+  }
+
+  // The connection.
+
+  #onData = (chunk: Buffer): void => {
+    if (this.#state === STATE.closing) return;
+    if (this.#held) {
+      this.#hold(Buffer.concat([this.#held, chunk]));
+    } else {
+      this.#read(chunk);
+    }
+  };
+
+  #readHeld(): void {
+    const held = this.#held;
+    this.#held = undefined;
+    if (held && !this.#isReading) this.#read(held);
+    else if (held) this.#held = held;
+    if (!this.#held && this.#state !== STATE.closing) this.#socket.resume();
+  }
+
+  /** Reads until the bytes are used up or must wait. A loop, because a refusal answers within it. */
+  #read(chunk: Buffer): void {
+    this.#isReading = true;
+    let rest: Buffer | undefined = chunk;
+    try {
+      while (rest && this.#state !== STATE.closing) {
+        rest = this.#exchange ? this.#readBody(this.#exchange, rest) : this.#readHead(rest);
+        if (rest && this.#exchange && (this.#body.isDone || !this.#isBodyFlowing)) {
+          this.#hold(rest);
+          rest = undefined;
+        }
+      }
+    } catch (thrown) {
+      this.#refuseRequest(requestErrorFrom(thrown));
+    }
+    this.#isReading = false;
+  }
+
+  /** @returns what follows the head, undefined when nothing does */
+  #readHead(chunk: Buffer): Buffer | undefined {
+    if (this.#state === STATE.idle) this.#enter(STATE.head);
+    const offset = this.#headReader.push(chunk, 0);
+    if (offset < 0) return undefined;
+    const request = requestFrom(parseRequestHead(this.#headReader.text), this.#connection.serverName);
+    this.#enter(STATE.exchange);
+    this.#body = createBodyReader(request.framing);
+    this.#isBodyFlowing = false;
+    this.#closesAfterAnswer ||= request.wantsClose;
+    this.wantsFramed = request.minorVersion === 1;
+    this.#exchange = new Exchange(this.#edge, this, request);
+    this.#exchange.begin();
+    return offset < chunk.length ? chunk.subarray(offset) : undefined;
+  }
+
+  /** @returns what follows the body, or has to wait for the upstream */
+  #readBody(exchange: Exchange, chunk: Buffer): Buffer | undefined {
+    if (!this.#isBodyFlowing || this.#body.isDone) return chunk;
+    const end = this.#body.take(chunk, 0);
+    if (end > 0) exchange.requestBody(end === chunk.length ? chunk : chunk.subarray(0, end));
+    if (this.#body.isDone) exchange.requestEnd();
+    return end < chunk.length ? chunk.subarray(end) : undefined;
+  }
+
+  #hold(bytes: Buffer): void {
+    this.#held = bytes;
+    if (bytes.length >= LIMITS.pipelinedBytesMax) this.#socket.pause();
+  }
+
+  #onDrain = (): void => this.#exchange?.downstreamDrained();
+
+  // A downstream that says goodbye does not wait for an answer: over TLS, clients close both directions at once.
+  #onEnd = (): void => {
+    this.#exchange?.downstreamGone(fail('REQUEST_ABORTED'));
+    this.#exchange = undefined;
+    this.#socket.end();
+    this.#enter(STATE.closing);
+  };
+
+  #onClose = (): void => {
+    this.#edge.sweep.remove(this);
+    this.#exchange?.downstreamGone(fail('REQUEST_ABORTED'));
+    this.#exchange = undefined;
+    this.#state = STATE.closing;
+    this.#socket.destroy();
+  };
+
+  /** A request that cannot be read, or a body that breaks off: nothing behind it can be trusted to be a request. */
+  #refuseRequest(error: EngineError): void {
+    const exchange = this.#exchange;
+    this.#exchange = undefined;
+    const isAnswering = exchange?.isAnswering;
+    if (exchange) exchange.downstreamGone(error);
+    else
+      this.#edge.record({
+        error,
+        status: error.row.status,
+        remoteAddress: this.remoteAddress,
+        durationMs: 0,
+      });
+    if (isAnswering) this.#socket.destroy();
+    else this.#writeRefusal(error, undefined);
+  }
+
+  #writeRefusal(error: EngineError, request: DownstreamRequest | undefined): void {
+    this.#closesAfterAnswer ||= request === undefined || !this.#body.isDone || this.#edge.isDraining();
+    this.#socket.write(refusalText(error, request, this.#closesAfterAnswer));
+    if (this.#closesAfterAnswer) return this.#close();
+    this.#enter(STATE.idle);
+    this.#readHeld();
+  }
+
+  /** Ends our side, and reads on for a while: closing at once would make the system cut off what we have just written. */
+  #close(): void {
+    this.#enter(STATE.closing);
+    this.#held = undefined;
+    this.#socket.end();
+    this.#socket.resume();
+  }
+
+  #enter(state: (typeof STATE)[keyof typeof STATE]): void {
+    this.#state = state;
+    this.#stateSinceMs = this.#edge.sweep.nowMs;
+  }
+
+  #detach(): void {
+    this.#edge.sweep.remove(this);
+    this.#socket.pause();
+    this.#socket.removeListener('data', this.#onData);
+    this.#socket.removeListener('drain', this.#onDrain);
+    this.#socket.removeListener('end', this.#onEnd);
+    this.#socket.removeListener('error', this.#onClose);
+    this.#socket.removeListener('close', this.#onClose);
+  }
+}
+
+const requestErrorFrom = (thrown: unknown): EngineError => {
+  if (thrown instanceof SyntaxError) return fail('REQUEST_MALFORMED', { problem: thrown.message });
+  if (thrown instanceof RangeError)
+    return fail('REQUEST_HEAD_TOO_LARGE', { limit: LIMITS.requestHeadBytesMax });
+  return engineErrorFrom(thrown);
+};
