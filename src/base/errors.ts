@@ -6,6 +6,7 @@
  * Invariant: no refusal exists outside this table; docs/errors.md is rendered from it and a test compares the two.
  * Limits: messages carry no secret and no address of an agent: details are interpolated only where a `{name}` asks for them.
  */
+import { newErrorId } from './ids.ts';
 
 /** Whose fault a failure is. Metrics and status decide blame by it: a downstream that hangs up is not our 5xx. */
 export type Source = 'downstream' | 'upstream' | 'agent' | 'operator' | 'engine';
@@ -84,6 +85,14 @@ export const ERRORS = {
     false,
     'The connection offers no TLS version that is allowed here.',
     'Use TLS 1.3 for agents, and at least the configured minimum for published services.',
+  ),
+  TLS_HANDSHAKE_FAILED: row(
+    400,
+    2000,
+    'downstream',
+    false,
+    'The TLS handshake failed: {reason}.',
+    'Check that the client trusts the certificate authority of the engine and speaks a protocol (ALPN) that this name offers.',
   ),
   CONNECTION_LIMIT: row(
     503,
@@ -192,6 +201,14 @@ export const ERRORS = {
     false,
     'No token was given.',
     'Send a token; `rstream-engine-ce token create` makes one.',
+  ),
+  TOKEN_IN_URL: row(
+    401,
+    1000,
+    'downstream',
+    false,
+    'A token in the URL is not accepted here.',
+    'Send it in the header `Authorization: Bearer`.',
   ),
   TOKEN_INVALID: row(
     401,
@@ -493,6 +510,72 @@ export const ERRORS = {
     'Look for the error id in the log of the engine and report it.',
   ),
 
+  // Built-in agent: what it says of the engine, and to it.
+  ENGINE_UNREACHABLE: row(
+    503,
+    6000,
+    'engine',
+    true,
+    'The engine at {address} cannot be reached: {reason}.',
+    'Check the address, the network between agent and engine, and the CA file.',
+  ),
+  ENGINE_PROTOCOL: row(
+    502,
+    6000,
+    'engine',
+    true,
+    'The engine does not keep to the protocol: {problem}.',
+    'Check that the address is that of an rstream engine; update the engine or the agent.',
+  ),
+  ENGINE_SILENT: row(
+    504,
+    6000,
+    'engine',
+    true,
+    'The engine was silent for {silenceMs} milliseconds and is taken for gone.',
+    'Check the network between agent and engine; the agent reconnects by itself.',
+  ),
+  ENGINE_CLOSED: row(
+    503,
+    6000,
+    'engine',
+    true,
+    'The engine closed the {what}.',
+    'Nothing to do: the agent reconnects by itself.',
+  ),
+  ENGINE_REFUSED: row(
+    403,
+    2000,
+    'operator',
+    false,
+    'The engine refused: {sentence}',
+    'Correct what the sentence names and start the agent again.',
+  ),
+  ENGINE_BUSY: row(
+    503,
+    6000,
+    'engine',
+    true,
+    'The engine refused for now: {sentence}',
+    'Wait: the agent tries again by itself.',
+  ),
+  UPSTREAM_UNREACHABLE: row(
+    502,
+    6000,
+    'upstream',
+    true,
+    'The service behind this tunnel cannot be reached: {reason}.',
+    'Check that the service runs and that the agent points at its port.',
+  ),
+  AGENT_BUSY: row(
+    503,
+    6000,
+    'agent',
+    true,
+    'The agent has reached its limit of {limit} streams.',
+    'Try again a little later, or run another agent.',
+  ),
+
   // Set-up: what an operator sees on the command line.
   CONFIG_INVALID: row(
     500,
@@ -588,11 +671,18 @@ export class EngineError extends Error {
   override readonly name = 'EngineError';
   readonly code: ErrorCode;
   readonly details: ErrorDetails;
+  #errorId: string | undefined;
 
   constructor(code: ErrorCode, details: ErrorDetails, cause: unknown) {
     super(interpolate(ERRORS[code].message, details), cause === undefined ? undefined : { cause });
     this.code = code;
     this.details = details;
+  }
+
+  /** Joins what the peer is shown to the line in the log. */
+  get errorId(): string {
+    this.#errorId ??= newErrorId();
+    return this.#errorId;
   }
 
   /** The table row of this code. */

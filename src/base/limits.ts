@@ -8,6 +8,12 @@ export const LIMITS = {
   clientHelloBytesMax: 16_384,
   /** From accept to the end of the TLS handshake. Slow mobile links need three round trips of up to a second. */
   tlsHandshakeMsMax: 10_000,
+  /** A peer that was refused gets this long to read why: one round trip on a slow mobile link. */
+  refusalLingerMsMax: 2_000,
+  /** Lines about dropped connections come at most this often: at the limit there may be thousands of them a second. */
+  connectionLimitLogMs: 1_000,
+  /** The certificate files are looked at this often at most: two stat calls a second cost nothing. */
+  certificateCheckMs: 1_000,
 
   /** Payload of one frame (protocol.md 1): every SDK drops a peer that sends more. */
   frameBytesMax: 65_535,
@@ -55,6 +61,14 @@ export const LIMITS = {
   listEntriesMax: 256,
   /** Characters of any entry in a list property of a tunnel. */
   listEntryCharsMax: 255,
+  /** A hostname in whole (RFC 1035: 255 octets on the wire). */
+  hostnameCharsMax: 253,
+  /** Properties of one tunnel as JSON: its reply must fit in a frame, and lists of thousands of tunnels in memory. */
+  propertiesBytesMax: 32_768,
+  /** Hostnames whose agent was lost that are remembered, and for how long: a downstream then reads "agent gone" (503), not
+   * "unknown" (404). */
+  goneHostnamesMax: 1_000,
+  goneHostnameMs: 600_000,
   /** Characters of a client detail (agent, version, os ...); longer ones are cut. */
   clientDetailCharsMax: 128,
   /** Characters of a token: a JWT with a long permission list is about 1,500. */
@@ -76,13 +90,52 @@ export const LIMITS = {
   pipelinedBytesMax: 65_536,
   /** Interim (1xx) responses before a final one. */
   interimResponsesMax: 16,
+  /** A connection that we closed is read and ignored for this long, so that the peer can still read our last words. */
+  lingerMsMax: 5_000,
+  /** Idle agent streams of one tunnel; the busiest upstreams answer with fewer connections than that. */
+  idleStreamsPerTunnelMax: 256,
   /** Unsent bytes towards one peer before its source is paused. */
   writeBufferBytesMax: 65_536,
 
+  /** From taking an Engine API connection to the whole head of its first request: as long as at the edge. */
+  apiRequestMsMax: 15_000,
+  /** From the end of one Engine API answer to the whole head of the next request on the same connection. */
+  apiIdleMsMax: 30_000,
+  /** From a request head to the last byte of its answer: 20,000 tunnels are some 20 MiB. */
+  apiAnswerMsMax: 60_000,
+
+  /** The built-in agent's heartbeat: the clients' default (protocol.md 4.1). */
+  agentHeartbeatMs: 5_000,
+  /** TCP and TLS towards the engine: the clients' own connect time-out (protocol.md 12.1). */
+  engineConnectMsMax: 15_000,
+  /** Wait for an answer of the engine: its default dial-back deadline of 30 s and a slow round trip. */
+  engineAnswerMsMax: 35_000,
+  /** First and longest pause before the built-in agent connects again; the longest is also that of `rstream run`. */
+  reconnectMsMin: 1_000,
+  reconnectMsMax: 30_000,
+  /** TCP from the built-in agent to its upstream, which is near; with engineConnectMsMax still below the dial-back deadline. */
+  upstreamConnectMsMax: 10_000,
+  /** Dial requests that the built-in agent answers at the same time: twice what the engine has in flight. */
+  agentDialsMax: 256,
+  /** Streams of the built-in agent, of two sockets each; the usual limit of open files on servers is 65,536 or 1,048,576. */
+  agentStreamsMax: 8_192,
+
   /** Verified tokens that are remembered; an entry is about 300 bytes. */
   tokenCacheMax: 4_096,
-  /** A remembered verdict is checked against the store again after this time, so that a change by another process is seen. */
-  tokenCacheMs: 5_000,
+  /** A live session's credential is looked at this often: a revoked one is cut off within that time. */
+  credentialRecheckMs: 5_000,
   /** Difference between clocks that exp, nbf and iat forgive (protocol.md 0.1). */
   clockSkewMs: 60_000,
+  /** Name of a credential; shown in lists. */
+  credentialNameCharsMax: 100,
+  /** Depth and nodes of the AND/OR tree in a token's resources (protocol.md 9.2); real ones have depth 2 and some ten nodes. */
+  resourceDepthMax: 8,
+  resourceNodesMax: 64,
+
+  /** Bytes of a configuration file; a full one is about 5 KiB. */
+  configBytesMax: 1_048_576,
+  /** Characters of the engine's host: 253 of a DNS name (RFC 1035 2.3.4) less a tunnel's label (63) and `.t.` (3). */
+  engineHostCharsMax: 187,
+  /** Bytes of an HS256 secret: RFC 7518 3.2 asks for a key at least as long as the hash. */
+  jwtSecretBytesMin: 32,
 } as const;

@@ -14,15 +14,15 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
  * Names of the fields that more than one room writes. Use them as they are: a search for an agent's id must find every line.
  */
 export interface LogFields {
-  errorId?: string;
-  code?: string;
-  agentId?: string;
-  tunnelId?: string;
-  streamId?: string;
-  credentialId?: string;
-  hostname?: string;
+  errorId?: string | undefined;
+  code?: string | undefined;
+  agentId?: string | undefined;
+  tunnelId?: string | undefined;
+  streamId?: string | undefined;
+  credentialId?: string | undefined;
+  hostname?: string | undefined;
   /** Address and port of the peer that connected to us. */
-  remote?: string;
+  remote?: string | undefined;
   error?: unknown;
   [extra: string]: unknown;
 }
@@ -33,6 +33,8 @@ export interface Logger {
   info(fields: LogFields, message: string): void;
   warn(fields: LogFields, message: string): void;
   error(fields: LogFields, message: string): void;
+  /** Whether lines of this level are written: ask before building fields on the hot path. */
+  isLevelEnabled(level: 'debug' | 'info'): boolean;
   /** A logger that adds these fields to each line. */
   child(fields: LogFields): Logger;
 }

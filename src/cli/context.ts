@@ -1,0 +1,16 @@
+/**
+ * What a command may use of the process. main.ts makes one from the real process, tests make their own.
+ */
+
+/** Handed to every command. */
+export interface CliContext {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Standard output: results only, so that it can be piped. Adds the line end. */
+  print(line: string): void;
+  /** Standard error: everything meant for a person. Adds the line end. */
+  tell(line: string): void;
+  /** Aborts on SIGINT or SIGTERM: a long-running command then ends gracefully. */
+  readonly stopSignal: AbortSignal;
+  readonly stdin: NodeJS.ReadableStream;
+  readonly stdout: NodeJS.WritableStream;
+}
