@@ -1,0 +1,65 @@
+/** Documents say what the code says. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { renderDocuments } from '../scripts/render-docs.ts';
+import { ERRORS } from '../src/base/errors.ts';
+import { CONFIG_FIELDS } from '../src/config/fields.ts';
+import { configFromObject, loadConfig } from '../src/config/load.ts';
+import { readYaml } from '../src/config/yaml-source.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const read = (path: string): string => {
+  assert.ok(existsSync(join(root, path)), `${path} is missing`);
+  return readFileSync(join(root, path), 'utf8');
+};
+
+describe('rendered documents', () => {
+  for (const [path, text] of renderDocuments())
+    test(`${path} is what \`npm run render\` writes`, () => assert.equal(read(path), text));
+});
+
+test('docs/errors.md has a section for each error code, and no other', () => {
+  const sections = [...read('docs/errors.md').matchAll(/^## (.*)$/gm)].map((match) => match[1]);
+  assert.deepEqual(sections, Object.keys(ERRORS));
+});
+
+test('docs/configuration.md has a row for each setting, and no other', () => {
+  const rows = [...read('docs/configuration.md').matchAll(/^\| `([^`]+)` \| `([^`]+)` \|/gm)];
+  assert.deepEqual(
+    rows.map((match) => `${match[1]} ${match[2]}`).sort(),
+    CONFIG_FIELDS.map(({ key, env }) => `${key} ${env}`).sort(),
+  );
+});
+
+describe('config.example.yaml', () => {
+  const path = join(root, 'config.example.yaml');
+
+  test('loads, and equals the defaults but for what is required', () => {
+    const { config, warnings } = loadConfig({ path, env: {} });
+    const required = {
+      engine: { host: 'edge.example.com' },
+      certs: { static: { cert_file: '/etc/rstream/tls/cert.pem', key_file: '/etc/rstream/tls/key.pem' } },
+    };
+    assert.deepEqual(config, configFromObject(required, { dir: root }));
+    assert.deepEqual(warnings, []);
+  });
+
+  test('shows every setting, and its secrets must be replaced before they count', () => {
+    const whole = read('config.example.yaml').replace(/^( *)# (\w+: \S+)$/gm, '$1$2');
+    const { lineOf } = readYaml(whole);
+    for (const { key } of CONFIG_FIELDS) assert.ok(lineOf(key), `${key} is not shown`);
+    assert.throws(() => configFromObject(readYaml(whole).tree, { dir: root }), {
+      message:
+        /faults:\n {2}auth\.jwt\.token_jwt_secret: is the example.*\n {2}metrics\.prometheus\.bearer_token: is the example.*$/,
+    });
+  });
+});
+
+test('CHANGELOG.md has a section for the version of package.json', () => {
+  const { version } = JSON.parse(read('package.json')) as { version: string };
+  const sections = [...read('CHANGELOG.md').matchAll(/^## \[?(\d+\.\d+\.\d+)/gm)].map((match) => match[1]);
+  assert.ok(sections.includes(version), `no section "## ${version}"`);
+});
