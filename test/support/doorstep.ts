@@ -1,0 +1,104 @@
+/** A doorstep on a free port of 127.0.0.1, and clients for it. */
+import assert from 'node:assert/strict';
+import { EventEmitter, once } from 'node:events';
+import { connect as connectTcp, type Socket } from 'node:net';
+import type { TestContext } from 'node:test';
+import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { createCertificates } from '../../src/socket/certificates.ts';
+import { createDoorstep, type Doorstep, type DoorstepOptions } from '../../src/socket/listener.ts';
+import type { ConnectionHandler, ConnectionInfo } from '../../src/socket/receive.ts';
+import { type TestCertificates, testCertificates } from './certificates.ts';
+import { createFakeClock, type FakeClock } from './clock.ts';
+import { createLogRecorder, type LogRecorder } from './log.ts';
+
+export const ENGINE_HOST = 'edge.example.test';
+export const PUBLISHED_HOST = 'app.t.edge.example.test';
+
+/** A connection as a room gets it. */
+export interface Arrival {
+  readonly room: 'agent' | 'api' | 'published';
+  readonly socket: TLSSocket;
+  readonly connection: ConnectionInfo;
+}
+
+export interface TestDoorstep {
+  readonly doorstep: Doorstep;
+  readonly port: number;
+  readonly clock: FakeClock;
+  readonly log: LogRecorder;
+  /** The next connection that comes through. Ask before it can come. */
+  nextArrival(): Promise<Arrival>;
+  /** A TLS client that trusts the test authority; its errors are for the test to see, none ends the process. */
+  connectTls(options: ConnectionOptions): TLSSocket;
+  connectTcp(): Socket;
+}
+
+interface Extras {
+  readonly files?: Pick<TestCertificates, 'certFile' | 'keyFile'>;
+  /** Runs in the place of a room. */
+  readonly onArrival?: (arrival: Arrival) => void;
+}
+
+/** Starts one; when the test ends it is destroyed and must have left nothing behind. */
+export const startDoorstep = async (
+  t: TestContext,
+  overrides: Partial<DoorstepOptions> & Extras = {},
+): Promise<TestDoorstep> => {
+  const { files, onArrival, ...options } = overrides;
+  const made = await testCertificates();
+  const clock = createFakeClock(Date.now());
+  const log = createLogRecorder();
+  const arrivals = new EventEmitter();
+  const clients = new Set<Socket>();
+  const arriveIn =
+    (room: Arrival['room']): ConnectionHandler =>
+    (socket, connection) => {
+      const arrival: Arrival = { room, socket, connection };
+      onArrival?.(arrival);
+      arrivals.emit('arrival', arrival);
+    };
+  const doorstep = createDoorstep(
+    {
+      clock,
+      log,
+      certificates: createCertificates({ log, clock }, files ?? made),
+      publishedMode: (serverName) => (serverName === PUBLISHED_HOST ? 'http' : 'unknown'),
+      onAgent: arriveIn('agent'),
+      onApi: arriveIn('api'),
+      onPublished: arriveIn('published'),
+    },
+    {
+      listenAddress: { host: '127.0.0.1', port: 0 },
+      engineHost: ENGINE_HOST,
+      connectionsMax: 100,
+      versionMin: 'TLSv1.2',
+      ...options,
+    },
+  );
+  const { port } = await doorstep.listen();
+  t.after(async () => {
+    await doorstep.destroy();
+    for (const client of clients) client.destroy();
+    assert.equal(doorstep.connectionCount, 0, 'connections are left');
+    assert.equal(clock.pendingCount, 0, 'timers are left');
+  });
+
+  const keep = <Client extends Socket>(client: Client): Client => {
+    clients.add(client);
+    client.on('error', () => {});
+    return client;
+  };
+  return {
+    doorstep,
+    port,
+    clock,
+    log,
+    nextArrival: async () => ((await once(arrivals, 'arrival')) as [Arrival])[0],
+    connectTls: (clientOptions) => {
+      // Its own variable: Node takes allowHalfOpen here, its types do not know.
+      const all = { host: '127.0.0.1', port, ca: made.ca, allowHalfOpen: true, ...clientOptions };
+      return keep(connectTls(all));
+    },
+    connectTcp: () => keep(connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true })),
+  };
+};
