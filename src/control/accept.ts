@@ -76,7 +76,7 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     if (message.kind === 'private-dial') return privateDials.serve(socket, message, connection);
     const principal = await authenticate(message.details, PERMISSIONS.manageTunnels, verifyCredential);
     refuseWhenDraining();
-    if (socket.destroyed) throw fail('REQUEST_ABORTED');
+    if (socket.destroyed || socket.readableEnded) throw fail('REQUEST_ABORTED');
     sessions.open(socket, message, principal, connection);
   };
 
@@ -105,7 +105,10 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
       connections.set(socket, whole);
       inBackground(
         whole.finally(() => connections.delete(socket)),
-        (error) => log.error({ error }, 'agent connection failed'),
+        (error) => {
+          log.error({ error }, 'agent connection failed');
+          socket.destroy();
+        },
       );
     },
 

@@ -11,6 +11,7 @@ import type { Rendezvous } from '../stream/rendezvous.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Message } from '../wire/message.ts';
 import type { Channel } from './channel.ts';
+import { clean } from './session-view.ts';
 import type { TunnelRequest } from './tunnel-requests.ts';
 
 export interface AgentMessagesNeeds {
@@ -68,4 +69,4 @@ export const createAgentMessages = (
 
 /** What an agent says about a stream that it cannot serve is for the log, not for the downstream. */
 const refusalFrom = (text: string | undefined): EngineError =>
-  fail('DIAL_BACK_REFUSED', {}, text === undefined ? undefined : new Error(text));
+  fail('DIAL_BACK_REFUSED', {}, text === undefined ? undefined : new Error(clean(text)));

@@ -94,10 +94,10 @@ export const createDials = ({ rendezvous, send }: DialsNeeds, { agentId }: { age
       signal?.addEventListener('abort', giveUp);
       try {
         const stream = await arrival;
+        if (!signal?.aborted) return stream;
         // It arrived in the same turn in which the downstream left.
-        if (signal?.aborted) stream.socket.destroy();
-        if (signal?.aborted) throw fail('REQUEST_ABORTED');
-        return stream;
+        stream.socket.destroy();
+        throw fail('REQUEST_ABORTED');
       } finally {
         signal?.removeEventListener('abort', giveUp);
       }

@@ -43,14 +43,14 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     socket: Duplex,
     tunnel: DialTarget,
     { remoteAddress }: AgentConnection,
-    isEndGone: boolean,
+    isEndFinal: boolean,
   ): Promise<AgentStream> => {
     const gone = new AbortController();
     const leave = () => gone.abort();
     socket.once('close', leave);
     // With zero-RTT an end only says that the dialer has sent everything: it may well wait for the answer.
-    if (isEndGone) socket.once('end', leave);
-    if (socket.destroyed) leave();
+    if (isEndFinal) socket.once('end', leave);
+    if (socket.destroyed || (isEndFinal && socket.readableEnded)) leave();
     try {
       return await dialBack(tunnel, { address: remoteAddress }, gone.signal);
     } finally {

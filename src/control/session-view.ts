@@ -38,8 +38,9 @@ export interface SessionView {
 
 const SHOWN = ['agent', 'channel', 'version', 'os', 'arch', 'protocolVersion'] as const;
 
-// Cc: control, Cf: invisible formatting such as a change of direction, Cs: halves of characters.
-const clean = (text: string): string =>
+/** Text from outside, fit for logs and lists. */
+export const clean = (text: string): string =>
+  // Cc: control, Cf: invisible formatting such as a change of direction, Cs: halves of characters.
   text.replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, '').slice(0, LIMITS.clientDetailCharsMax);
 
 /** @param connectedAt milliseconds since 1970 */

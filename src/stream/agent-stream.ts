@@ -11,7 +11,7 @@ import type { AgentId, StreamId, TunnelId } from '../base/ids.ts';
 export interface AgentStream {
   readonly id: StreamId;
   readonly tunnelId: TunnelId;
-  /** Paused, possibly with bytes of the upstream in it; an error on it is always followed by 'close'. */
+  /** Paused, possibly with bytes of the upstream in it: it flows after `resume()`. An error on it is always followed by 'close'. */
   readonly socket: Duplex;
 }
 

@@ -88,7 +88,8 @@ export const createRendezvous = ({ clock }: { clock: Clock }, { deadlineMs }: { 
      */
     arrive(streamId: string, secret: string | undefined, socket: Duplex, greeting?: Uint8Array): void {
       const waiter = waiting.get(streamId);
-      if (!waiter) throw fail('STREAM_UNKNOWN', { streamId });
+      // Nothing that a stranger made up goes into an error, and so into the log.
+      if (!waiter) throw fail('STREAM_UNKNOWN');
       if (secret === undefined || !waiter.secret.equals(secret))
         throw fail('STREAM_SECRET_INVALID', { streamId });
       if (waiter.isAbandoned || socket.destroyed) {
