@@ -6,7 +6,7 @@
  * Limits: engineConnectMsMax, channelQueuedBytesMax.
  */
 import { isIP, type Socket } from 'node:net';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import { connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
 import { EngineError, fail } from '../base/errors.ts';
 import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -53,18 +53,23 @@ export const createConnector = (needs: { clock: Clock }, target: EngineTarget): 
   const unreachable = (reason: string) => fail('ENGINE_UNREACHABLE', { address, reason });
   const raws = new Set<Socket>();
   let isDestroyed = false;
+  let context: SecureContext | undefined;
   let session: Buffer | undefined;
 
   const secure = (raw: Socket): TLSSocket => {
     const name = target.serverName ?? target.host;
+    // Reading the certificates of the authorities takes longer than resuming a session: once is enough.
+    context ??= createSecureContext({
+      minVersion: 'TLSv1.3',
+      ...(target.ca !== undefined && { ca: target.ca }),
+    });
     const socket = connectTls({
       socket: raw,
+      secureContext: context,
       // The certificate is checked against `host`. An IP address is no valid SNI.
       host: name,
       servername: isIP(name) ? '' : name,
       ALPNProtocols: [AGENT_ALPN],
-      minVersion: 'TLSv1.3',
-      ...(target.ca !== undefined && { ca: target.ca }),
       ...(session && { session }),
     });
     // Faults are read from `errored` by those who wait; an unheard event would end the process.
