@@ -43,7 +43,7 @@ export interface EngineCounts {
 export interface Engine {
   /** @throws ADDRESS_IN_USE, ADDRESS_UNAVAILABLE */
   start(): Promise<{ host: string; port: number }>;
-  /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest. */
+  /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest; the same end for all who call. */
   stop(): Promise<void>;
   counts(): EngineCounts;
 }
@@ -126,6 +126,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const redirect = config.http.enabled ? createRedirect({ engineHost, publicPort }) : undefined;
   const recheck = every(clock, LIMITS.credentialRecheckMs, () => door.recheck(credentials.isActive));
 
+  let stopped: Promise<void> | undefined;
   const isBusy = () => edge.connectionCount > 0 || door.counts().streams > 0;
   const destroy = async (): Promise<void> => {
     recheck.cancel();
@@ -135,6 +136,17 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     api.destroy();
     await Promise.all([door.destroy(), doorstep.destroy()]);
     database.close();
+  };
+
+  const drainAndDestroy = async (): Promise<void> => {
+    isDraining = true;
+    log.info({ sessions: door.counts().sessions, downstreams: edge.connectionCount }, 'engine draining');
+    edge.drain();
+    door.drain();
+    const endMs = clock.elapsed() + secondsOf(timeouts.drain_seconds);
+    while (isBusy() && clock.elapsed() < endMs) await pause(clock, DRAIN_CHECK_MS);
+    await destroy();
+    log.info({}, 'engine stopped');
   };
 
   return {
@@ -154,16 +166,9 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       }
     },
 
-    async stop() {
-      if (isDraining) return;
-      isDraining = true;
-      log.info({ sessions: door.counts().sessions, downstreams: edge.connectionCount }, 'engine draining');
-      edge.drain();
-      door.drain();
-      const endMs = clock.elapsed() + secondsOf(timeouts.drain_seconds);
-      while (isBusy() && clock.elapsed() < endMs) await pause(clock, DRAIN_CHECK_MS);
-      await destroy();
-      log.info({}, 'engine stopped');
+    stop() {
+      stopped ??= drainAndDestroy();
+      return stopped;
     },
 
     counts: () => {

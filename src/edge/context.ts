@@ -4,7 +4,7 @@
 import type { Duplex } from 'node:stream';
 import type { EngineError } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
-import type { Sweep } from '../base/time.ts';
+import type { Clock, Sweep } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
 import type { Pool } from '../stream/pool.ts';
 import type { Router } from '../tunnel/router.ts';
@@ -43,11 +43,13 @@ export interface EdgeOptions {
 /** What connections and exchanges share. */
 export interface EdgeContext {
   readonly options: EdgeOptions;
+  readonly clock: Clock;
   readonly sweep: Sweep;
   readonly router: Router;
   readonly trustedProxies: AddressSet;
   publicPort(): number;
   isDraining(): boolean;
+  /** @param tunnel open: the pool lives until it closes */
   poolOf(tunnel: Tunnel): Pool<Http1Upstream>;
   /** Joins both sides after a switch of protocols. */
   relayUpgrade(downstream: Duplex, stream: AgentStream): void;

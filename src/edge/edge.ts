@@ -56,6 +56,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
 
   const context: EdgeContext = {
     options,
+    clock,
     sweep,
     router,
     trustedProxies: needs.trustedProxies,
@@ -65,8 +66,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
       let pool = pools.get(tunnel.id);
       if (!pool) {
         pool = createPool(tunnel);
-        // A tunnel that closed while its exchange retried: the pool lives for this call only, and its dial is refused.
-        if (registry.byId(tunnel.id)) pools.set(tunnel.id, pool);
+        pools.set(tunnel.id, pool);
       }
       return pool;
     },
@@ -133,8 +133,12 @@ const logRecord = (
     hostname: request?.authority,
     tunnelId: tunnel?.id,
   };
-  if (!error) log.debug(fields, 'exchange');
-  else if (error.code === 'INTERNAL')
-    log.error({ ...fields, code: error.code, errorId: error.errorId, error }, 'exchange failed');
-  else log.info({ ...fields, code: error.code, errorId: error.errorId }, 'exchange refused');
+  if (!error) return log.debug(fields, 'exchange');
+  const { code, errorId, cause } = error;
+  if (code === 'INTERNAL') return log.error({ ...fields, code, errorId, error }, 'exchange failed');
+  // What the downstream is not told: why the upstream could not be reached or read.
+  const reason = cause instanceof Error ? cause.message : undefined;
+  // Browsers break off requests all day long.
+  const level = code === 'REQUEST_ABORTED' ? 'debug' : 'info';
+  log[level]({ ...fields, code, errorId, reason }, 'exchange refused');
 };

@@ -7,9 +7,9 @@
  * one after it ends the connection, so that a cut answer is never taken for a whole one.
  * Limits: the waits of EdgeOptions; all are idle times, none bounds the length of an exchange that moves.
  */
-import { type EngineError, fail } from '../base/errors.ts';
+import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
-import type { PoolWaiter } from '../stream/pool.ts';
+import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeContext } from './context.ts';
 import type { HeaderFacts } from './headers.ts';
@@ -55,6 +55,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
   readonly #downstream: Downstream;
   #state: (typeof STATE)[keyof typeof STATE] = STATE.routing;
   #tunnel: Tunnel | undefined;
+  #pool: Pool<Http1Upstream> | undefined;
   #upstream: Http1Upstream | undefined;
   #isRetry = false;
   #hasBodyStarted = false;
@@ -69,7 +70,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     this.#downstream = downstream;
     this.request = request;
     this.#progressMs = edge.sweep.nowMs;
-    this.#startMs = this.#progressMs;
+    this.#startMs = edge.clock.elapsed();
   }
 
   /** Whether a part of the answer may have left already. */
@@ -88,11 +89,10 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     if (route.kind === 'unknown') return this.#refuse(fail('HOST_UNKNOWN'));
     if (route.kind === 'gone') return this.#refuse(fail('AGENT_GONE'));
     this.#tunnel = route.tunnel;
-    const pool = this.#edge.poolOf(route.tunnel);
-    const upstream = pool.take();
-    this.#state = STATE.acquiring;
+    this.#pool = this.#edge.poolOf(route.tunnel);
+    const upstream = this.#pool.take();
     if (upstream) this.granted(upstream);
-    else pool.acquire(this, { address: this.#downstream.remoteAddress, port: this.#downstream.remotePort });
+    else this.#acquire(this.#pool);
   }
 
   // The pool's two answers.
@@ -101,6 +101,24 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     this.#upstream = upstream;
     this.#state = STATE.awaitingAnswer;
     this.#progressMs = this.#edge.sweep.nowMs;
+    try {
+      this.#send(upstream);
+    } catch (thrown) {
+      // A pool calls from a promise: there a fault of ours would end the process, and not only this exchange.
+      this.#failAnswer(engineErrorFrom(thrown));
+    }
+  }
+
+  denied(error: EngineError): void {
+    this.#refuse(error);
+  }
+
+  #acquire(pool: Pool<Http1Upstream>): void {
+    this.#state = STATE.acquiring;
+    pool.acquire(this, { address: this.#downstream.remoteAddress, port: this.#downstream.remotePort });
+  }
+
+  #send(upstream: Http1Upstream): void {
     upstream.begin(this, this.request, {
       remoteAddress: this.#downstream.remoteAddress,
       publicPort: this.#edge.publicPort(),
@@ -108,10 +126,6 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     });
     this.#downstream.startBody();
     this.#upstream?.flush();
-  }
-
-  denied(error: EngineError): void {
-    this.#refuse(error);
   }
 
   // The downstream's side.
@@ -216,12 +230,9 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
 
   #retry(): void {
     this.#isRetry = true;
-    this.#state = STATE.acquiring;
-    const tunnel = this.#tunnel as Tunnel;
-    this.#edge.poolOf(tunnel).acquire(this, {
-      address: this.#downstream.remoteAddress,
-      port: this.#downstream.remotePort,
-    });
+    // A body that comes meanwhile waits for the new stream.
+    if (!this.#isBodyDone) this.#downstream.pauseBody();
+    this.#acquire(this.#pool as Pool<Http1Upstream>);
   }
 
   #failAnswer(error: EngineError): void {
@@ -241,7 +252,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
   #letGo(): void {
     this.#upstream?.destroy();
     this.#upstream = undefined;
-    if (this.#state === STATE.acquiring && this.#tunnel) this.#edge.poolOf(this.#tunnel).cancel(this);
+    if (this.#state === STATE.acquiring) this.#pool?.cancel(this);
   }
 
   #finish(error?: EngineError): void {
@@ -252,7 +263,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
       tunnel: this.#tunnel,
       status: error ? error.row.status : this.#status,
       error,
-      durationMs: this.#edge.sweep.nowMs - this.#startMs,
+      durationMs: this.#edge.clock.elapsed() - this.#startMs,
     });
   }
 }

@@ -13,7 +13,7 @@ export interface DownstreamRequest {
   readonly method: string;
   /** Origin form: a path with its query, or `*`. */
   readonly target: string;
-  /** Host and port as the downstream wrote them; '' when an HTTP/1.0 request names none. */
+  /** Host and port as the downstream wrote them; the server name of the connection when an HTTP/1.0 request has no Host. */
   readonly authority: string;
   readonly headers: HeaderList;
   readonly facts: HeaderFacts;
@@ -47,7 +47,8 @@ export const requestFrom = (head: RequestHead, serverName: string | undefined): 
   return {
     method,
     target: originForm(method, head.target, facts.host),
-    authority: facts.host || (serverName ?? ''),
+    // An empty Host names nobody: the upstream would see it, and not the name that was routed by.
+    authority: facts.hostCount === 0 ? (serverName ?? '') : facts.host,
     headers,
     facts,
     framing,

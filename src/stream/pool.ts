@@ -8,8 +8,7 @@
  * dials that nobody waits for any more are called off.
  * Limits: idle streams by options; waiters by control's bounded dial queue.
  */
-import type { EngineError } from '../base/errors.ts';
-import { engineErrorFrom } from '../base/errors.ts';
+import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { Sweep, Swept } from '../base/time.ts';
 import type { AgentStream, DialSource } from './agent-stream.ts';
 
@@ -49,7 +48,7 @@ export class Pool<Item> implements Swept {
   readonly #idle: (Item & Pooled)[] = [];
   readonly #waiters: PoolWaiter<Item>[] = [];
   readonly #dials: AbortController[] = [];
-  #isClosed = false;
+  #closedBy: EngineError | undefined;
 
   constructor(needs: PoolNeeds<Item & Pooled>, options: PoolOptions) {
     this.#needs = needs;
@@ -72,6 +71,7 @@ export class Pool<Item> implements Swept {
 
   /** Waits for a stream, dialling one more for it on behalf of `source`. */
   acquire(waiter: PoolWaiter<Item>, source: DialSource): void {
+    if (this.#closedBy) return waiter.denied(anew(this.#closedBy));
     this.#waiters.push(waiter);
     const controller = new AbortController();
     this.#dials.push(controller);
@@ -83,7 +83,7 @@ export class Pool<Item> implements Swept {
       (thrown: unknown) => {
         this.#dialEnded(controller);
         // A dial that was called off has no waiter to disappoint.
-        if (!controller.signal.aborted) this.#waiters.shift()?.denied(engineErrorFrom(thrown));
+        if (!controller.signal.aborted) this.#deny(waiter, engineErrorFrom(thrown));
       },
     );
   }
@@ -110,10 +110,10 @@ export class Pool<Item> implements Swept {
 
   /** Closes what is idle, calls off what is dialled, and keeps nothing that comes back. */
   close(error: EngineError): void {
-    this.#isClosed = true;
+    this.#closedBy = error;
     this.#needs.sweep.remove(this);
     for (const item of this.#idle.splice(0)) item.destroy();
-    for (const waiter of this.#waiters.splice(0)) waiter.denied(error);
+    for (const waiter of this.#waiters.splice(0)) waiter.denied(anew(error));
     this.#callOffSurplus();
   }
 
@@ -129,13 +129,21 @@ export class Pool<Item> implements Swept {
   #offer(item: Item & Pooled): void {
     const waiter = this.#waiters.shift();
     if (waiter) return waiter.granted(item);
-    if (this.#isClosed || this.#idle.length >= this.#options.idleCountMax) return item.destroy();
+    if (this.#closedBy || this.#idle.length >= this.#options.idleCountMax) return item.destroy();
     item.idleSinceMs = this.#needs.sweep.nowMs;
     this.#idle.push(item);
   }
 
+  // Whoever the dial was for; when that one has been granted another's stream, it is the oldest who has lost a dial.
+  #deny(waiter: PoolWaiter<Item>, error: EngineError): void {
+    const at = Math.max(0, this.#waiters.indexOf(waiter));
+    this.#waiters.splice(at, 1)[0]?.denied(error);
+  }
+
   #dialEnded(controller: AbortController): void {
-    this.#dials.splice(this.#dials.indexOf(controller), 1);
+    const at = this.#dials.indexOf(controller);
+    // One that was called off is not among them any more.
+    if (at >= 0) this.#dials.splice(at, 1);
   }
 
   // An unwanted stream would hold a connection of the upstream, and a single-threaded one serves nobody else meanwhile.
@@ -143,3 +151,6 @@ export class Pool<Item> implements Swept {
     while (this.#dials.length > this.#waiters.length) this.#dials.pop()?.abort();
   }
 }
+
+/** Each refusal has an error id of its own, so that it can be found in the log. */
+const anew = ({ code, details }: EngineError): EngineError => fail(code, details);

@@ -92,6 +92,45 @@ test('a dial that fails denies one waiter with its reason', async () => {
   assert.equal(pool.waiterCount, 1);
 });
 
+test('a dial that fails denies the one that it was for, not the one that waits longest', async () => {
+  const { pool, dials, answers, waiter } = setUp();
+  pool.acquire(waiter('one'), SOURCE);
+  pool.acquire(waiter('two'), SOURCE);
+  await dials[1]?.refuse(fail('DIAL_QUEUE_FULL'));
+  assert.deepEqual(answers, ['two was denied DIAL_QUEUE_FULL']);
+});
+
+test('a dial that fails after its waiter was served by another denies one that is left without', async () => {
+  const { pool, dials, answers, waiter } = setUp();
+  pool.acquire(waiter('one'), SOURCE);
+  pool.acquire(waiter('two'), SOURCE);
+  await dials[1]?.grant('b');
+  await dials[0]?.refuse(fail('DIAL_BACK_TIMEOUT'));
+  assert.deepEqual(answers, ['one got b', 'two was denied DIAL_BACK_TIMEOUT']);
+});
+
+test('every dial that nobody waits for is called off, also when others were before', async () => {
+  const { pool, dials, waiter } = setUp();
+  const [one, two] = [waiter('one'), waiter('two')];
+  pool.acquire(one, SOURCE);
+  pool.acquire(two, SOURCE);
+  pool.cancel(two);
+  await dials[1]?.refuse(fail('REQUEST_ABORTED'));
+  pool.cancel(one);
+  assert.deepEqual(
+    dials.map(({ signal }) => signal.aborted),
+    [true, true],
+  );
+});
+
+test('who asks a closed pool is denied at once', () => {
+  const { pool, dials, answers, waiter } = setUp();
+  pool.close(fail('AGENT_GONE'));
+  pool.acquire(waiter('late'), SOURCE);
+  assert.deepEqual(answers, ['late was denied AGENT_GONE']);
+  assert.equal(dials.length, 0);
+});
+
 test('a waiter that cancels hears nothing, and its dial is called off', async () => {
   const { pool, dials, answers, waiter } = setUp();
   const one = waiter('one');

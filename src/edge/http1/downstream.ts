@@ -4,7 +4,7 @@
  * Flow: bytes -> HeadReader -> requestFrom -> Exchange; the exchange calls back through the Downstream interface.
  * Invariant: listeners are set once per connection. A request body that was not read to its end closes the connection after the
  * answer, so its rest can never be taken for a request.
- * Limits: requestHeadBytesMax, requestHeadMsMax, pipelinedBytesMax, and the idle time of EdgeOptions.
+ * Limits: requestHeadBytesMax, requestHeadMsMax, pipelinedBytesMax, writeBufferBytesMax, lingerMsMax, and the idle times of EdgeOptions.
  */
 import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
@@ -20,7 +20,8 @@ import { type BodyReader, createBodyReader, EMPTY_BODY, type Framing } from './f
 import { HeadReader, parseRequestHead, type ResponseHead } from './head.ts';
 import { writeHeadAndBody } from './write.ts';
 
-const STATE = { idle: 0, head: 1, exchange: 2, closing: 3 } as const;
+// Closing: our last bytes are on their way. Lingering: they have left, and the peer may need a while to read them.
+const STATE = { idle: 0, head: 1, exchange: 2, closing: 3, lingering: 4 } as const;
 
 export class Http1Downstream implements Downstream, Swept {
   readonly remoteAddress: string;
@@ -62,7 +63,10 @@ export class Http1Downstream implements Downstream, Swept {
     else if (this.#state === STATE.idle && sinceMs > this.#edge.options.idleMs) this.#close();
     else if (this.#state === STATE.head && sinceMs > LIMITS.requestHeadMsMax)
       this.#refuseRequest(fail('REQUEST_TIMEOUT'));
-    else if (this.#state === STATE.closing && sinceMs > LIMITS.lingerMsMax) this.#socket.destroy();
+    else if (this.#state === STATE.closing && this.#socket.writableFinished) this.#enter(STATE.lingering);
+    else if (this.#state === STATE.closing && sinceMs > this.#edge.options.streamIdleMs)
+      this.#socket.destroy();
+    else if (this.#state === STATE.lingering && sinceMs > LIMITS.lingerMsMax) this.#socket.destroy();
   }
 
   /** Finishes the exchange that runs, then closes; an idle connection closes at once. */
@@ -104,7 +108,9 @@ export class Http1Downstream implements Downstream, Swept {
     const endsWithConnection = framing.kind === 'close' || (framing.kind === 'chunked' && !this.wantsFramed);
     this.#closesAfterAnswer ||= isUnread || endsWithConnection || this.#edge.isDraining();
     const connection = this.#closesAfterAnswer ? 'Connection: close\r\n' : '';
-    this.#pendingHead = `HTTP/1.1 ${head.status} ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, this.wantsFramed)}${connection}\r\n`;
+    // RFC 9112 6.1: 204 must not have it, and an HTTP/1.0 downstream would not know it.
+    const keepsFraming = this.wantsFramed && head.status !== 204;
+    this.#pendingHead = `HTTP/1.1 ${head.status} ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, keepsFraming)}${connection}\r\n`;
   }
 
   writeBody(chunk: Buffer): boolean {
@@ -156,7 +162,7 @@ export class Http1Downstream implements Downstream, Swept {
   // The connection.
 
   #onData = (chunk: Buffer): void => {
-    if (this.#state === STATE.closing) return;
+    if (this.#state >= STATE.closing) return;
     if (this.#held) {
       this.#hold(Buffer.concat([this.#held, chunk]));
     } else {
@@ -166,10 +172,18 @@ export class Http1Downstream implements Downstream, Swept {
 
   #readHeld(): void {
     const held = this.#held;
-    this.#held = undefined;
-    if (held && !this.#isReading) this.#read(held);
-    else if (held) this.#held = held;
-    if (!this.#held && this.#state !== STATE.closing) this.#socket.resume();
+    if (held && !this.#isReading) {
+      this.#held = undefined;
+      this.#read(held);
+    }
+    const isWanted = this.#exchange ? this.#isBodyFlowing : this.#state < STATE.closing;
+    if (isWanted && !this.#held) this.#socket.resume();
+  }
+
+  /** Whether what has come must wait: for the upstream, for the answer before it, or for a downstream that reads none. */
+  get #mustHold(): boolean {
+    if (this.#exchange) return this.#body.isDone || !this.#isBodyFlowing;
+    return this.#socket.writableLength >= LIMITS.writeBufferBytesMax;
   }
 
   /** Reads until the bytes are used up or must wait. A loop, because a refusal answers within it. */
@@ -177,12 +191,12 @@ export class Http1Downstream implements Downstream, Swept {
     this.#isReading = true;
     let rest: Buffer | undefined = chunk;
     try {
-      while (rest && this.#state !== STATE.closing) {
-        rest = this.#exchange ? this.#readBody(this.#exchange, rest) : this.#readHead(rest);
-        if (rest && this.#exchange && (this.#body.isDone || !this.#isBodyFlowing)) {
+      while (rest && this.#state < STATE.closing) {
+        if (this.#mustHold) {
           this.#hold(rest);
-          rest = undefined;
+          break;
         }
+        rest = this.#exchange ? this.#readBody(this.#exchange, rest) : this.#readHead(rest);
       }
     } catch (thrown) {
       this.#refuseRequest(requestErrorFrom(thrown));
@@ -206,9 +220,8 @@ export class Http1Downstream implements Downstream, Swept {
     return offset < chunk.length ? chunk.subarray(offset) : undefined;
   }
 
-  /** @returns what follows the body, or has to wait for the upstream */
+  /** @returns what follows the body, undefined when nothing does */
   #readBody(exchange: Exchange, chunk: Buffer): Buffer | undefined {
-    if (!this.#isBodyFlowing || this.#body.isDone) return chunk;
     const end = this.#body.take(chunk, 0);
     if (end > 0) exchange.requestBody(end === chunk.length ? chunk : chunk.subarray(0, end));
     if (this.#body.isDone) exchange.requestEnd();
@@ -220,7 +233,10 @@ export class Http1Downstream implements Downstream, Swept {
     if (bytes.length >= LIMITS.pipelinedBytesMax) this.#socket.pause();
   }
 
-  #onDrain = (): void => this.#exchange?.downstreamDrained();
+  #onDrain = (): void => {
+    if (this.#exchange) this.#exchange.downstreamDrained();
+    else this.#readHeld();
+  };
 
   // A downstream that says goodbye does not wait for an answer: over TLS, clients close both directions at once.
   #onEnd = (): void => {

@@ -63,7 +63,7 @@ export class Http1Upstream implements Pooled {
     this.#socket.on('drain', this.#onDrain);
     this.#socket.on('end', this.#onEnd);
     this.#socket.on('error', this.#onError);
-    this.#socket.on('close', this.#onEnd);
+    this.#socket.on('close', this.#onClose);
     // It comes paused, and a listener alone does not undo that.
     this.#socket.resume();
   }
@@ -213,20 +213,21 @@ export class Http1Upstream implements Pooled {
     this.#socket.removeListener('drain', this.#onDrain);
     this.#socket.removeListener('end', this.#onEnd);
     this.#socket.removeListener('error', this.#onError);
-    this.#socket.removeListener('close', this.#onEnd);
+    this.#socket.removeListener('close', this.#onClose);
     sink.switched(head, facts, rest);
   }
 
   #onDrain = (): void => this.#sink?.upstreamDrained();
 
   #onEnd = (): void => {
-    if (this.#sink && this.#body && this.#endsWithConnection) {
-      this.#finish(false);
-    } else if (this.#sink) {
-      this.#fail(fail('UPSTREAM_CLOSED'));
-    } else {
-      this.destroy();
-    }
+    if (this.#sink && this.#body && this.#endsWithConnection) this.#finish(false);
+    else this.#onClose();
+  };
+
+  // Without an 'end' before it, it may have cut a body that ends with the connection.
+  #onClose = (): void => {
+    if (this.#sink) this.#fail(fail('UPSTREAM_CLOSED'));
+    else this.destroy();
   };
 
   #onError = (error: Error): void => {

@@ -1,0 +1,80 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import {
+  addressWithPort,
+  bytesFromAddress,
+  canonicalAddress,
+  createAddressSet,
+  splitListenAddress,
+} from '../../src/base/ip.ts';
+
+describe('the canonical form of an address', () => {
+  const FORMS = [
+    ['192.0.2.1', '192.0.2.1'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['2001:db8::1', '2001:db8::1'],
+    ['fe80::1%eth0', 'fe80::1'],
+    ['::ffff:7f00:1', '::ffff:7f00:1'],
+    ['', ''],
+    [undefined, ''],
+  ] as const;
+  for (const [address, canonical] of FORMS)
+    test(`of ${address} is ${canonical || 'empty'}`, () =>
+      assert.equal(canonicalAddress(address), canonical));
+});
+
+test('an IPv6 address has brackets before its port', () => {
+  assert.equal(addressWithPort('192.0.2.1', 443), '192.0.2.1:443');
+  assert.equal(addressWithPort('2001:db8::1', 443), '[2001:db8::1]:443');
+});
+
+describe('the wire bytes', () => {
+  const hexOf = (address: string) => {
+    const bytes = bytesFromAddress(address);
+    return bytes && Buffer.from(bytes).toString('hex');
+  };
+  const BYTES = [
+    ['127.0.0.1', '7f000001'],
+    ['192.0.2.10', 'c000020a'],
+    ['::', '0'.repeat(32)],
+    ['::1', `${'0'.repeat(31)}1`],
+    ['2001:db8::', `20010db8${'0'.repeat(24)}`],
+    ['2001:db8:1:2:3:4:5:6', '20010db8000100020003000400050006'],
+    ['2001:DB8::ff:0:1', '20010db800000000000000ff00000001'],
+    ['64:ff9b::192.0.2.1', '0064ff9b0000000000000000c0000201'],
+  ] as const;
+  for (const [address, hex] of BYTES) test(`of ${address}`, () => assert.equal(hexOf(address), hex));
+
+  for (const text of ['', 'localhost', '192.0.2', '192.0.2.256', '::g', '2001:db8::1/64'])
+    test(`of ${text || 'nothing'} do not exist`, () => assert.equal(hexOf(text), undefined));
+});
+
+describe('a set of addresses', () => {
+  const set = createAddressSet(['192.0.2.7', '10.0.0.0/8', '2001:db8::/32', '::1']);
+  for (const address of ['192.0.2.7', '10.255.0.1', '2001:db8:ffff::1', '::1'])
+    test(`has ${address}`, () => assert.ok(set.has(address)));
+  for (const address of ['192.0.2.8', '11.0.0.1', '2001:db9::1', '::2', '', 'localhost'])
+    test(`does not have ${address || 'what is no address'}`, () => assert.ok(!set.has(address)));
+
+  test('that is empty has nothing', () => assert.ok(!createAddressSet([]).has('127.0.0.1')));
+});
+
+describe('a listen address', () => {
+  const SPLIT = [
+    ['127.0.0.1:8443', { host: '127.0.0.1', port: 8443 }],
+    ['[::]:443', { host: '::', port: 443 }],
+    [':443', { host: '', port: 443 }],
+    ['localhost:0', { host: 'localhost', port: 0 }],
+    ['a:65535', { host: 'a', port: 65_535 }],
+    ['a:65536', undefined],
+    ['::1:443', undefined],
+    ['[::1]', undefined],
+    ['443', undefined],
+    ['a:', undefined],
+    ['a:-1', undefined],
+    ['', undefined],
+  ] as const;
+  for (const [text, address] of SPLIT)
+    test(`${text || '(nothing)'} ${address ? 'splits' : 'is none'}`, () =>
+      assert.deepEqual(splitListenAddress(text), address));
+});
