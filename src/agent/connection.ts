@@ -138,11 +138,9 @@ const framed = (socket: TLSSocket, raw: Socket): EngineConnection => {
       if (rest.length > 0) socket.unshift(rest);
       return {
         stream: socket,
-        // A stream that broke must not look like one that ended: the reset says so, where closing TLS would say nothing.
-        abort() {
-          breakOff(raw);
-          socket.destroy();
-        },
+        // A stream that broke must not look like one that ended: the reset says so, where closing TLS would say nothing. TLS closes
+        // behind it; destroying both within the handshake's own callback crashes Node 20.
+        abort: () => breakOff(raw),
       };
     },
     destroy: (cause) => void socket.destroy(cause),

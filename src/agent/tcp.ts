@@ -24,8 +24,10 @@ export const startTcp = ({ host, port }: Address): Socket => {
 
 /** Ends a socket now, and so that its peer can tell it from an orderly end; safe to repeat. */
 export const breakOff = (socket: Socket): void => {
-  // A reset waits for the connection, so one that may never be is only closed.
-  if (socket.connecting) socket.destroy();
+  // A reset waits for the connection, so one that may never be is only closed. While an end is on its way Node cannot reset: it loses
+  // the handle, and with it the file descriptor.
+  const isEnding = socket.writableEnded && !socket.writableFinished;
+  if (socket.connecting || isEnding) socket.destroy();
   else socket.resetAndDestroy();
 };
 

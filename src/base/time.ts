@@ -139,6 +139,8 @@ export const createSweep = (clock: Clock, periodMs: number): Sweep => {
   const turn = () => {
     nowMs = clock.elapsed();
     for (const item of items) item.checkDeadline(nowMs);
+    // The last item may have left and another come meanwhile, which has set a timer already.
+    timer?.cancel();
     timer = items.size > 0 ? clock.after(periodMs, turn) : undefined;
   };
   return {

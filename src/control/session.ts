@@ -120,7 +120,8 @@ export const createSession = (needs: SessionNeeds, socket: Duplex, options: Sess
       closeReason = reason;
       // First the channel: an agent that leaves needs no word about each of its tunnels.
       channel.close({ kind: 'channel-closed' });
-      releaseTunnels(false);
+      // A downstream that comes while the engine drains is told so: its hostname must not look unknown.
+      releaseTunnels(reason?.code === 'ENGINE_DRAINING');
     },
     destroy: channel.destroy,
   };

@@ -225,4 +225,23 @@ describe('a sweep', () => {
     assert.deepEqual(victim.seen, []);
     assert.equal(clock.pendingCount, 0);
   });
+
+  test('stays one timer when an item leaves and another comes while it looks', () => {
+    const clock = createFakeClock();
+    const sweep = createSweep(clock, 1_000);
+    const next = item();
+    const first = {
+      checkDeadline() {
+        sweep.remove(first);
+        sweep.add(next);
+      },
+    };
+    sweep.add(first);
+    clock.advance(1_000);
+    assert.equal(clock.pendingCount, 1);
+    clock.advance(1_000);
+    assert.deepEqual(next.seen, [1_000, 2_000]);
+    sweep.remove(next);
+    assert.equal(clock.pendingCount, 0);
+  });
 });

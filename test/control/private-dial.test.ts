@@ -92,7 +92,7 @@ describe('a private dial', () => {
   test('holds a zero-RTT flood back until the agent is there, and loses nothing of it', async (t) => {
     const { connect, alice } = await start(t);
     const { socket } = await connect();
-    const payload = Buffer.alloc(4_000_000, 'flood ');
+    const payload = Buffer.alloc(32_000_000, 'flood ');
     socket.write(encodeFrame(request(true)));
     socket.end(payload);
     const dialRequest = await alice.next('dial-request');

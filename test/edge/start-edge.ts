@@ -67,6 +67,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
   const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
   const router = createRouter({ registry, clock });
   const dials: TestDial[] = [];
+  const streams: Duplex[] = [];
   const edge = createEdge(
     {
       clock,
@@ -84,6 +85,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
             grant() {
               const [ours, theirs] = createDuplexPair();
               ours.pause();
+              streams.push(ours);
               resolve({ id: 'str_test' as StreamId, tunnelId: tunnel.id, socket: ours });
               return Object.assign(readingEnd(theirs), { cut: () => void ours.destroy() });
             },
@@ -110,6 +112,8 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
     registry,
     tunnel,
     dials,
+    /** The engine's end of every stream. */
+    streams,
     /** The downstream's end of a new connection. */
     connect({ highWaterMark = 16_384, isReading = true } = {}): End {
       const [ours, theirs] = createDuplexPair(highWaterMark);

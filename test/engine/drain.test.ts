@@ -110,6 +110,17 @@ describe('an engine that stops', () => {
     assert.ok(elapsedSince(startMs) < 5_000);
   });
 
+  test('says so to a downstream that comes meanwhile', async (t) => {
+    const { engine, finish, response } = await startDownload(t, 30);
+    const stopped = engine.engine.stop();
+    const { status, body } = await fetchThrough(engine, HOSTNAME, '/');
+    assert.equal(status, 503);
+    assert.match(body, /ENGINE_DRAINING/);
+    finish();
+    response.resume();
+    await stopped;
+  });
+
   test('says so to whoever asks whether it is ready', async (t) => {
     const { engine, finish, response } = await startDownload(t, 30);
     assert.equal((await fetchThrough(engine, 'localhost', '/readyz')).status, 200);

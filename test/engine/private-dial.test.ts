@@ -152,6 +152,25 @@ test('a dialer whose connection breaks takes its stream along', async (t) => {
   await eventually(() => isOver, 'the upstream was told');
 });
 
+test('an upstream that breaks while the agent still dials back hurts nobody else', async (t) => {
+  const engine = await startEngine(t);
+  let dialCount = 0;
+  const upstream = await startTcpUpstream(t, (socket) => {
+    // Spread over the milliseconds that the handshake of a dial-back takes.
+    dialCount += 1;
+    const turns = (left: number) => (left > 0 ? setImmediate(turns, left - 1) : socket.resetAndDestroy());
+    turns(dialCount);
+  });
+  await engine.publish(upstream, PRIVATE);
+  const token = await engine.createToken('dialer');
+  for (let attempt = 0; attempt < 60; attempt++) {
+    const stream = await dial(t, engine, { token, target: 'echo', zeroRtt: true });
+    await readToEnd(stream);
+    stream.destroy();
+  }
+  assert.equal(engine.engine.counts().tunnels, 1);
+});
+
 describe('a private dial is refused', () => {
   test('with 1000 by whoever has no valid token', async (t) => {
     const { engine } = await startEcho(t);

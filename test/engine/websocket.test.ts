@@ -1,21 +1,13 @@
-/** A connection that changes its protocol: WebSocket first of all, and whatever else both ends agree on. */
+/** WebSockets from end to end, with a real library at both. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { IncomingMessage } from 'node:http';
 import { describe, type TestContext, test } from 'node:test';
 import { type ClientOptions, type RawData, WebSocket, WebSocketServer } from 'ws';
-import { connectDownstream, readToEnd, readUntil } from '../support/downstream.ts';
 import { startHttpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
-import {
-  answerText,
-  connectAsker,
-  HOSTNAME,
-  requestText,
-  startPublished,
-  startScriptedUpstream,
-} from './http-upstream.ts';
+import { connectAsker, HOSTNAME, requestText, startPublished } from './http-upstream.ts';
 
 /** A WebSocket server behind an engine that does with each connection what the test says. */
 const startSocketServer = async (
@@ -46,6 +38,13 @@ const openSocket = ({ port, ca }: TestEngine, protocols: string[] = [], options:
 const echo = (socket: WebSocket) =>
   socket.on('message', (data, isBinary) => socket.send(data, { binary: isBinary }));
 
+/** Says goodbye, and waits until both connections are gone. */
+const close = async (socket: WebSocket, { engine }: TestEngine) => {
+  socket.close();
+  await once(socket, 'close');
+  await eventually(() => engine.counts().downstreams === 0, 'nothing is left');
+};
+
 const nextMessage = async (socket: WebSocket): Promise<[RawData, boolean]> =>
   (await once(socket, 'message')) as [RawData, boolean];
 
@@ -68,9 +67,7 @@ describe('a WebSocket', () => {
     });
     for (let index = 0; index < 1_000; index += 1) socket.send(`message ${index}`);
     await eventually(() => count === 1_000, 'every message comes back');
-    socket.close();
-    await once(socket, 'close');
-    await eventually(() => engine.engine.counts().downstreams === 0, 'nothing is left');
+    await close(socket, engine);
   });
 
   test('is pinged by either end', async (t) => {
@@ -83,8 +80,7 @@ describe('a WebSocket', () => {
     socket.ping('from downstream');
     assert.deepEqual(await once(socket, 'pong'), [Buffer.from('from downstream')]);
     assert.deepEqual(await pinged, [Buffer.from('from upstream')]);
-    socket.close();
-    await once(socket, 'close');
+    await close(socket, engine);
   });
 
   test('tells each end why the other closed', async (t) => {
@@ -140,82 +136,18 @@ describe('a WebSocket', () => {
     assert.equal(seen.host, new URL(origin).host);
     assert.equal(seen.connection, 'Upgrade');
     assert.equal(seen['x-forwarded-proto'], 'https');
-    socket.close();
-    await once(socket, 'close');
+    await close(socket, engine);
   });
 
   test('that the upstream refuses is answered as it says, and the connection goes on', async (t) => {
     const engine = await startSocketServer(t, echo, {
       verifyClient: (_info, done) => done(false, 403, 'not you'),
     });
-    const [{ statusCode }] = (await once(
-      openSocket(engine).on('error', () => {}),
-      'unexpected-response',
-    ).then(([, response]) => [response])) as [IncomingMessage];
-    assert.equal(statusCode, 403);
+    const refused = openSocket(engine).on('error', () => {});
+    const [, response] = (await once(refused, 'unexpected-response')) as [unknown, IncomingMessage];
+    assert.equal(response.statusCode, 403);
     const { ask } = await connectAsker(t, engine);
     const upgrade = requestText('GET /', 'Connection: Upgrade', 'Upgrade: websocket');
     assert.match(await ask(upgrade, /\r\n\r\n/), /^HTTP\/1.1 4/);
   });
-});
-
-describe('another protocol', () => {
-  const SWITCHED = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo/1\r\n\r\n';
-  const upgrade = requestText('GET /', 'Connection: keep-alive, Upgrade', 'Upgrade: echo/1');
-
-  test('carries what both ends say early: before the 101, and in the same packet behind it', async (t) => {
-    const upstream = await startScriptedUpstream(t, (_head, socket) => {
-      socket.write(`${SWITCHED}early words`);
-    });
-    const engine = await startPublished(t, upstream);
-    const { ask } = await connectAsker(t, engine);
-    const answer = await ask(`${upgrade}too early?`, 'early words');
-    assert.equal(
-      answer,
-      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo/1\r\n\r\nearly words',
-    );
-    await eventually(
-      () => upstream.connections[0]!.text.endsWith('too early?'),
-      'it comes behind the request',
-    );
-  });
-
-  test('keeps one direction open when the other has ended', async (t) => {
-    const upstream = await startScriptedUpstream(t, (_head, socket) => {
-      socket.removeAllListeners('end');
-      socket.write(SWITCHED);
-      socket.on('end', () => socket.end('last words'));
-    });
-    const engine = await startPublished(t, upstream);
-    const socket = await connectDownstream(engine, HOSTNAME, { allowHalfOpen: true });
-    socket.write(upgrade);
-    await readUntil(socket, (text) => text.endsWith('\r\n\r\n'));
-    socket.end('done');
-    assert.equal(await readToEnd(socket), 'last words');
-    assert.ok(upstream.connections[0]!.text.endsWith('done'));
-    await eventually(() => engine.engine.counts().downstreams === 0, 'nothing is left');
-  });
-
-  test('does not begin when nobody asked for it', async (t) => {
-    const upstream = await startScriptedUpstream(t, (_head, socket) => socket.write(SWITCHED));
-    const { ask } = await connectAsker(t, await startPublished(t, upstream));
-    assert.match(await ask(requestText('GET /'), /}\n$/), /^HTTP\/1.1 502 .*UPSTREAM_MALFORMED/s);
-    await eventually(() => upstream.connections[0]!.socket.destroyed, 'the stream ends');
-  });
-
-  for (const protocol of ['h2c', 'HTTP/2.0', 'TLS/1.0'])
-    test(`is never ${protocol}: the request goes on without the upgrade`, async (t) => {
-      const upstream = await startScriptedUpstream(t, (_head, socket) => socket.write(answerText('plain')));
-      const { ask } = await connectAsker(t, await startPublished(t, upstream));
-      await ask(
-        requestText(
-          'GET /',
-          'Connection: Upgrade, HTTP2-Settings',
-          `Upgrade: ${protocol}`,
-          'HTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA',
-        ),
-        'plain',
-      );
-      assert.doesNotMatch(upstream.connections[0]!.text, /upgrade|http2-settings|connection/i);
-    });
 });

@@ -125,7 +125,7 @@ export const connectFakeAgent = async (options: FakeAgentOptions): Promise<FakeA
       if (zeroRtt) return socket;
       const answer = await firstMessage(socket);
       if (answer.kind !== 'dial-back-result') throw new Error(`dial-back answered by ${answer.kind}`);
-      if (answer.error) throw new FakeRefusal(answer.error);
+      if (answer.error) throw refusedOn(socket, answer.error);
       return socket;
     },
     async close() {
@@ -148,9 +148,15 @@ export const privateDial = async (
   );
   if (zeroRtt) return socket;
   const answer = await firstMessage(socket);
-  if (answer.kind === 'private-dial-refused') throw new FakeRefusal(answer.error);
+  if (answer.kind === 'private-dial-refused') throw refusedOn(socket, answer.error);
   if (answer.kind !== 'private-dial-accepted') throw new Error(`private dial answered by ${answer.kind}`);
   return socket;
+};
+
+/** Nobody gets the socket, so nobody would end it. */
+const refusedOn = (socket: TLSSocket, error: WireError): FakeRefusal => {
+  socket.destroy();
+  return new FakeRefusal(error);
 };
 
 const detailsOf = ({ token, clientDetails = {} }: FakeAgentOptions): ClientDetails => {

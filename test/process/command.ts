@@ -1,0 +1,106 @@
+/**
+ * The command line as a process of its own: what an operator types, and what comes out.
+ *
+ * Every process that is started here is gone when its test ends.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { TestContext } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
+const TSX = import.meta.resolve('tsx');
+// A start costs about a second of CPU, and several of them share a busy machine.
+const WAIT_MS_MAX = 30_000;
+
+export interface CommandOptions {
+  /** Added to PATH, which is all that the process gets of our environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  readonly cwd?: string;
+}
+
+export interface RunningCommand {
+  readonly child: ChildProcessWithoutNullStreams;
+  /** So far. */
+  readonly stdout: string;
+  readonly stderr: string;
+  /** The first match in everything that the process has said or will say; fails when it ends without. */
+  says(pattern: RegExp): Promise<RegExpExecArray>;
+  /** Code or signal by which it ended. */
+  readonly ended: Promise<number | string>;
+  /** Signals it and waits for its end. */
+  kill(signal: 'SIGTERM' | 'SIGINT' | 'SIGKILL'): Promise<number | string>;
+}
+
+/** Starts `rstream-engine-ce` with these arguments. */
+export const startCommand = (
+  t: TestContext,
+  args: readonly string[],
+  { env = {}, cwd }: CommandOptions = {},
+): RunningCommand => {
+  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], {
+    env: { PATH: process.env.PATH ?? '', ...env },
+    ...(cwd !== undefined && { cwd }),
+  });
+  const said = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const)
+    child[name].setEncoding('utf8').on('data', (text: string) => {
+      said[name] += text;
+      child.emit('said');
+    });
+  // A command that ends does not read what is written to it.
+  child.stdin.on('error', () => {});
+  let isOver = false;
+  const ended = once(child, 'close').then(([code, signal]) => {
+    isOver = true;
+    child.emit('said');
+    return (code ?? signal) as number | string;
+  });
+  const kill = (signal: NodeJS.Signals) => {
+    child.kill(signal);
+    return within(ended, `the end of ${args[0]}`);
+  };
+  t.after(() => kill('SIGKILL'));
+
+  const transcript = () => `${said.stdout}\n${said.stderr}`;
+  return {
+    child,
+    get stdout() {
+      return said.stdout;
+    },
+    get stderr() {
+      return said.stderr;
+    },
+    ended,
+    async says(pattern) {
+      for (;;) {
+        const match = pattern.exec(transcript());
+        if (match) return match;
+        assert.ok(!isOver, `${args[0]} ended and never said ${pattern}, but:${transcript()}`);
+        await within(once(child, 'said'), `${args[0]} to say ${pattern}; it said:${transcript()}`);
+      }
+    },
+    kill,
+  };
+};
+
+/** Runs a command to its end. */
+export const runCommand = async (t: TestContext, args: readonly string[], options?: CommandOptions) => {
+  const command = startCommand(t, args, options);
+  command.child.stdin.end();
+  const code = await within(command.ended, `the end of ${args[0]}`);
+  return { code, stdout: command.stdout, stderr: command.stderr };
+};
+
+const within = async <T>(promise: Promise<T>, what: string): Promise<T> => {
+  let timeout: NodeJS.Timeout | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timeout = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), WAIT_MS_MAX);
+  });
+  try {
+    return await Promise.race([promise, expired]);
+  } finally {
+    clearTimeout(timeout);
+  }
+};
