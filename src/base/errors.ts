@@ -75,7 +75,6 @@ export const ERRORS = {
   HOSTNAME_INVALID: row(400, 2000, 'agent', false, 'The hostname {hostname} is outside this engine: ask for a single label or <label>.{suffix}.', 'Ask for a bare label; the engine adds its own domain.'),
   HOSTNAME_IN_USE: row(409, 8000, 'agent', true, 'Hostname is already in use.', 'Choose another name, or stop the tunnel that uses this one.'),
   TUNNEL_NAME_IN_USE: row(409, 8000, 'agent', true, 'Tunnel name is already in use.', 'Choose another name, or stop the tunnel that uses this one.'),
-  PORT_IN_USE: row(409, 8000, 'agent', true, 'TCP port is already in use.', 'Choose another port, or none to be given one.'),
   FEATURE_NOT_AVAILABLE: row(501, 5000, 'agent', false, '{feature} is not available in this engine.', 'Open the tunnel without this feature.'),
   TUNNEL_NOT_FOUND: row(404, 3000, 'downstream', false, 'No tunnel of this name or id is open.', 'Check the name, and that the agent of the tunnel is connected.'),
   TUNNEL_LIMIT: row(429, 7000, 'agent', true, 'The limit of {limit} tunnels is reached.', 'Close tunnels that are not needed; the operator can raise the limit.'),

@@ -43,8 +43,6 @@ export const LIMITS = {
   dialRequestsInFlightMax: 128,
   /** Further dial requests that wait for one of these places; beyond it: 7000. */
   dialRequestsQueuedMax: 1_024,
-  /** Bytes that a zero-RTT peer may send before the other side of its stream exists; one TLS record and a little. */
-  earlyBytesMax: 65_536,
 
   /** Tunnels of one session, and of the engine. An agent per container host opens some dozens. */
   tunnelsPerSessionMax: 1_000,
