@@ -36,7 +36,6 @@ describe('the error table', () => {
   test('has the texts by which older clients know a conflict (protocol.md 7.6)', () => {
     assert.equal(ERRORS.HOSTNAME_IN_USE.message, 'Hostname is already in use.');
     assert.equal(ERRORS.TUNNEL_NAME_IN_USE.message, 'Tunnel name is already in use.');
-    assert.equal(ERRORS.PORT_IN_USE.message, 'TCP port is already in use.');
   });
 });
 
