@@ -4,8 +4,7 @@
  * Flow: an exchange takes an idle stream, or waits for the next that is released or dialled; it releases it when the answer is whole.
  * States of a stream: dialing -> lent -> idle -> lent ... -> gone. An idle stream that ends or speaks is thrown away by its owner's
  * `forget`. Raw relays never come here: their streams have a history that the next user must not see.
- * Invariant: there is at least one dial in flight per waiter, so every waiter is answered by a stream or by the dial's own deadline;
- * dials that nobody waits for any more are called off.
+ * Invariant: there is at least one dial in flight per waiter, so every waiter is answered by a stream or by the dial's own deadline.
  * Limits: idle streams by options; waiters by control's bounded dial queue.
  */
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
@@ -98,8 +97,9 @@ export class Pool<Item> implements Swept {
 
   /** A lent stream comes back, fit for another exchange. */
   release(item: Item & Pooled): void {
+    // The dial of a waiter that it serves goes on: a pool that is short now will be short again. Calling those dials off made every
+    // one of a busy tunnel a wasted handshake.
     this.#offer(item);
-    this.#callOffSurplus();
   }
 
   /** A stream is gone, whatever its state. */
@@ -146,7 +146,7 @@ export class Pool<Item> implements Swept {
     if (at >= 0) this.#dials.splice(at, 1);
   }
 
-  // An unwanted stream would hold a connection of the upstream, and a single-threaded one serves nobody else meanwhile.
+  // Where somebody gave up: an unwanted stream would hold a connection of the upstream, and a single-threaded one serves nobody else meanwhile.
   #callOffSurplus(): void {
     while (this.#dials.length > this.#waiters.length) this.#dials.pop()?.abort();
   }
