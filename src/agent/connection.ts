@@ -139,8 +139,9 @@ const framed = (socket: TLSSocket, raw: Socket): EngineConnection => {
       return {
         stream: socket,
         // A stream that broke must not look like one that ended: the reset says so, where closing TLS would say nothing. TLS closes
-        // behind it; destroying both within the handshake's own callback crashes Node 20.
-        abort: () => breakOff(raw),
+        // behind it; destroying both within the handshake's own callback crashes Node 20. Where an end of TLS is in flight already,
+        // the reset would fail and leave the socket open for ever.
+        abort: () => (socket.writableEnded && !socket.writableFinished ? socket.destroy() : breakOff(raw)),
       };
     },
     destroy: (cause) => void socket.destroy(cause),

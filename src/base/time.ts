@@ -116,7 +116,7 @@ export const inBackground = (task: Promise<unknown>, onFault: (fault: unknown) =
 
 /** Something with deadlines of its own, looked at once per sweep. */
 export interface Swept {
-  /** @param nowMs the clock's elapsed time of this sweep */
+  /** @param nowMs what {@link Sweep.nowMs} has been since the turn before: no time that an item took from it lies later */
   checkDeadline(nowMs: number): void;
 }
 
@@ -130,15 +130,16 @@ export interface Sweep {
 
 /**
  * Looks at every item once per period, as long as there are any. A deadline kept this way costs its owner one number to move, where a
- * timer would cost an object; it is met up to one period late.
+ * timer would cost an object; it is never met early, and up to two periods late.
  */
 export const createSweep = (clock: Clock, periodMs: number): Sweep => {
   const items = new Set<Swept>();
   let nowMs = clock.elapsed();
   let timer: Timer | undefined;
   const turn = () => {
-    nowMs = clock.elapsed();
+    // An item that began to wait since the turn before took that turn's time for now: compared with the present it would look older.
     for (const item of items) item.checkDeadline(nowMs);
+    nowMs = clock.elapsed();
     // The last item may have left and another come meanwhile, which has set a timer already.
     timer?.cancel();
     timer = items.size > 0 ? clock.after(periodMs, turn) : undefined;

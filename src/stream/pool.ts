@@ -81,8 +81,8 @@ export class Pool<Item> implements Swept {
       },
       (thrown: unknown) => {
         this.#dialEnded(controller);
-        // A dial that was called off has no waiter to disappoint.
-        if (!controller.signal.aborted) this.#deny(waiter, engineErrorFrom(thrown));
+        // One that was called off, or was more than anybody waits for, disappoints nobody.
+        if (this.#dials.length < this.#waiters.length) this.#deny(waiter, engineErrorFrom(thrown));
       },
     );
   }

@@ -12,7 +12,7 @@ describe('a downstream', () => {
     const { clock, connect, log } = startEdge(t);
     const downstream = connect();
     downstream.socket.write('GET / HTTP/1.1\r\n');
-    for (let ms = 0; ms <= LIMITS.requestHeadMsMax; ms += 1_000) {
+    for (let ms = 0; ms <= LIMITS.requestHeadMsMax + 1_000; ms += 1_000) {
       downstream.socket.write(`x-${ms}: drip\r\n`);
       await settled();
       clock.advance(1_000);

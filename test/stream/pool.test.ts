@@ -109,6 +109,16 @@ test('a dial that fails after its waiter was served by another denies one that i
   assert.deepEqual(answers, ['one got b', 'two was denied DIAL_BACK_TIMEOUT']);
 });
 
+test('a dial that fails denies nobody while there is another for everyone who waits', async () => {
+  const { pool, dials, answers, waiter, item } = setUp();
+  pool.acquire(waiter('one'), SOURCE);
+  pool.release(item('old'));
+  pool.acquire(waiter('two'), SOURCE);
+  await dials[0]?.refuse(fail('DIAL_BACK_TIMEOUT'));
+  await dials[1]?.grant('b');
+  assert.deepEqual(answers, ['one got old', 'two got b']);
+});
+
 test('every dial that nobody waits for is called off, also when others were before', async () => {
   const { pool, dials, waiter } = setUp();
   const [one, two] = [waiter('one'), waiter('two')];
