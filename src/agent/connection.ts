@@ -16,7 +16,7 @@ import { encodeFrame } from '../wire/frame-writer.ts';
 import { AGENT_ALPN } from '../wire/handshake.ts';
 import type { Message } from '../wire/message.ts';
 import type { RelayEnd } from './relay.ts';
-import { type Address, breakOff, eventOf, reasonOf, startTcp } from './tcp.ts';
+import { type Address, breakOff, eventOf, isEnding, reasonOf, startTcp } from './tcp.ts';
 
 /** Where the engine is and how to know it. */
 export interface EngineTarget extends Address {
@@ -51,7 +51,8 @@ export interface Connector {
 export const createConnector = (needs: { clock: Clock }, target: EngineTarget): Connector => {
   const address = addressWithPort(target.host, target.port);
   const unreachable = (reason: string) => fail('ENGINE_UNREACHABLE', { address, reason });
-  const raws = new Set<Socket>();
+  /** Open TCP connections, and the TLS above each once there is any. */
+  const raws = new Map<Socket, TLSSocket | undefined>();
   let isDestroyed = false;
   let context: SecureContext | undefined;
   let session: Buffer | undefined;
@@ -83,7 +84,7 @@ export const createConnector = (needs: { clock: Clock }, target: EngineTarget): 
   const connect = async (): Promise<EngineConnection> => {
     if (isDestroyed) throw fail('ENGINE_CLOSED', { what: 'connection' });
     const raw = startTcp(target);
-    raws.add(raw);
+    raws.set(raw, undefined);
     raw.on('close', () => raws.delete(raw));
     const seconds = LIMITS.engineConnectMsMax / 1000;
     const late = unreachable(`no connection within ${seconds} seconds`);
@@ -93,6 +94,7 @@ export const createConnector = (needs: { clock: Clock }, target: EngineTarget): 
       await eventOf(raw, 'connect');
       if (raw.destroyed) throw raw.errored;
       const socket = secure(raw);
+      raws.set(raw, socket);
       await eventOf(socket, 'secureConnect');
       if (socket.destroyed) throw raw.errored ?? socket.errored;
       if (socket.alpnProtocol !== AGENT_ALPN)
@@ -111,7 +113,10 @@ export const createConnector = (needs: { clock: Clock }, target: EngineTarget): 
     connect,
     destroy() {
       isDestroyed = true;
-      for (const raw of raws) breakOff(raw);
+      for (const [raw, socket] of raws) {
+        if (socket && isEnding(socket)) raw.destroy();
+        else breakOff(raw);
+      }
     },
   };
 };
@@ -141,7 +146,7 @@ const framed = (socket: TLSSocket, raw: Socket): EngineConnection => {
         // A stream that broke must not look like one that ended: the reset says so, where closing TLS would say nothing. TLS closes
         // behind it; destroying both within the handshake's own callback crashes Node 20. Where an end of TLS is in flight already,
         // the reset would fail and leave the socket open for ever.
-        abort: () => (socket.writableEnded && !socket.writableFinished ? socket.destroy() : breakOff(raw)),
+        abort: () => (isEnding(socket) ? socket.destroy() : breakOff(raw)),
       };
     },
     destroy: (cause) => void socket.destroy(cause),

@@ -26,8 +26,7 @@ export const startTcp = ({ host, port }: Address): Socket => {
 export const breakOff = (socket: Socket): void => {
   // A reset waits for the connection, so one that may never be is only closed. While an end is on its way Node cannot reset: it loses
   // the handle, and with it the file descriptor.
-  const isEnding = socket.writableEnded && !socket.writableFinished;
-  if (socket.connecting || isEnding) socket.destroy();
+  if (socket.connecting || isEnding(socket)) socket.destroy();
   else socket.resetAndDestroy();
 };
 
@@ -60,3 +59,6 @@ export const reasonOf = (fault: Error | null): string => {
   // When several addresses were tried the error holds one for each, and has a code but no message.
   return reason ?? (((syscall || !fault.message) && code) || fault.message);
 };
+
+/** Whether an end of its writing side is on its way. */
+export const isEnding = (socket: Socket): boolean => socket.writableEnded && !socket.writableFinished;
