@@ -143,8 +143,12 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     log.info({ sessions: door.counts().sessions, downstreams: edge.connectionCount }, 'engine draining');
     edge.drain();
     door.drain();
-    const endMs = clock.elapsed() + secondsOf(timeouts.drain_seconds);
-    while (isBusy() && clock.elapsed() < endMs) await pause(clock, DRAIN_CHECK_MS);
+    const startMs = clock.elapsed();
+    const drainMs = secondsOf(timeouts.drain_seconds);
+    // Agents that have been told are given a moment to read it; work is given its time.
+    const waitMs = () =>
+      isBusy() ? drainMs : door.counts().sessions > 0 ? Math.min(drainMs, LIMITS.goodbyeMsMax) : 0;
+    while (clock.elapsed() - startMs < waitMs()) await pause(clock, DRAIN_CHECK_MS);
     await destroy();
     log.info({}, 'engine stopped');
   };

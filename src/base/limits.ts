@@ -36,6 +36,8 @@ export const LIMITS = {
   takeoverProbeMs: 2_000,
   /** Silence after which the old session is not probed but replaced, when it negotiated no interval: the clients' default. */
   takeoverSilenceMs: 5_000,
+  /** A stopping engine waits this long for its agents to have read the goodbye. */
+  goodbyeMsMax: 1_000,
   /** An agent that closes its channel gets this long to read the answer. */
   channelCloseMsMax: 5_000,
 

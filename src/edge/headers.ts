@@ -54,6 +54,9 @@ for (const [name, kind] of [...CLASS_BY_NAME])
 const classOf = (name: string): HeaderClass | undefined =>
   CLASS_BY_NAME.get(name) ?? CLASS_BY_NAME.get(name.toLowerCase());
 
+/** Whether a field may stand in a trailer section: those that frame, route or identify may not (RFC 9110 6.5.1). */
+export const isTrailer = (name: string): boolean => classOf(name) === undefined;
+
 /** The headers that decide about a message, gathered in one pass. */
 export interface HeaderFacts {
   hostCount: number;

@@ -1,9 +1,10 @@
 /**
  * The plain HTTP listener: it sends everybody to HTTPS and serves nothing.
  *
- * Invariant: it answers only for names of this engine, so that it cannot be used to send people elsewhere.
+ * Invariant: it answers only for names of this engine, each read as strictly as a tunnel's, so that it cannot be used to send people elsewhere.
  */
 import { createServer, type Server } from 'node:http';
+import { hostnameFromAuthority } from '../tunnel/address.ts';
 
 export interface RedirectOptions {
   readonly engineHost: string;
@@ -22,8 +23,9 @@ export const createRedirect = ({ engineHost, publicPort }: RedirectOptions): Ser
     headersTimeout: REQUEST_MS_MAX,
   });
   server.on('request', (request, response) => {
-    const host = (request.headers.host ?? '').toLowerCase().replace(/:\d*$/, '');
-    const isOurs = host === engineHost || host.endsWith(`.t.${engineHost}`);
+    const { host: hosts = [] } = request.headersDistinct;
+    const host = hosts.length === 1 ? hostnameFromAuthority(hosts[0] as string) : undefined;
+    const isOurs = host !== undefined && (host === engineHost || host.endsWith(`.t.${engineHost}`));
     // 308 keeps the method, which a POST needs; a target that is no path has no place on the other side.
     if (isOurs && request.url?.startsWith('/')) {
       const port = publicPort() === 443 ? '' : `:${publicPort()}`;

@@ -6,6 +6,7 @@
  * Invariant: a message that two parsers could frame in two ways is refused, never repaired: that is request smuggling.
  */
 import { LIMITS } from '../../base/limits.ts';
+import { isTrailer } from '../headers.ts';
 import { parseHeaders } from './head.ts';
 
 /** How the end of a body is told. */
@@ -32,32 +33,29 @@ const lengthFrom = (text: string): number => {
   return Number(text);
 };
 
-/** @throws SyntaxError when the framing is ambiguous or unknown */
-export const requestFraming = (lengths: LengthHeaders, minorVersion: number): Framing => {
-  const { contentLength, transferEncoding } = lengths;
+const framingFrom = ({ contentLength, transferEncoding }: LengthHeaders, unsaid: Framing): Framing => {
   if (transferEncoding !== undefined) {
     if (contentLength !== undefined) throw new SyntaxError('both Content-Length and Transfer-Encoding');
-    if (minorVersion === 0) throw new SyntaxError('Transfer-Encoding in HTTP/1.0');
     if (transferEncoding.toLowerCase() !== 'chunked') throw new SyntaxError('an unknown Transfer-Encoding');
     return CHUNKED;
   }
-  if (contentLength === undefined) return NONE;
+  if (contentLength === undefined) return unsaid;
   const length = lengthFrom(contentLength);
   return length === 0 ? NONE : { kind: 'length', length };
 };
 
 /** @throws SyntaxError when the framing is ambiguous or unknown */
+export const requestFraming = (lengths: LengthHeaders, minorVersion: number): Framing => {
+  if (minorVersion === 0 && lengths.transferEncoding !== undefined)
+    throw new SyntaxError('Transfer-Encoding in HTTP/1.0');
+  return framingFrom(lengths, NONE);
+};
+
+/** @throws SyntaxError when the framing is ambiguous or unknown */
 export const responseFraming = (lengths: LengthHeaders, status: number, method: string): Framing => {
-  if (method === 'HEAD' || status < 200 || status === 204 || status === 304) return NONE;
-  const { contentLength, transferEncoding } = lengths;
-  if (transferEncoding !== undefined) {
-    if (contentLength !== undefined) throw new SyntaxError('both Content-Length and Transfer-Encoding');
-    if (transferEncoding.toLowerCase() !== 'chunked') throw new SyntaxError('an unknown Transfer-Encoding');
-    return CHUNKED;
-  }
-  if (contentLength === undefined) return CLOSE;
-  const length = lengthFrom(contentLength);
-  return length === 0 ? NONE : { kind: 'length', length };
+  // Checked even where no body follows: the headers pass on, and the next parser refuses them, or believes them.
+  const framing = framingFrom(lengths, CLOSE);
+  return method === 'HEAD' || status < 200 || status === 204 || status === 304 ? NONE : framing;
 };
 
 /** Receives ranges of payload. */
@@ -107,8 +105,10 @@ class LengthReader implements BodyReader {
 const STATE = { size: 0, data: 1, dataEnd: 2, trailer: 3, done: 4 } as const;
 const CR = 13;
 const LF = 10;
-// chunk-size [ ";" extension ]; 12 hex digits are 256 TiB and stay exact in a double.
-const SIZE_LINE = /^([0-9A-Fa-f]{1,12})(?:[\t ]*;[\t\x20-\x7e\x80-\xff]*)?$/;
+// chunk-size, then extensions by the grammar of RFC 9112 7.1.1 but without its bad white space: they pass on untouched, and parsers have
+// differed about where they end. 12 hex digits are 256 TiB and stay exact in a double.
+const SIZE_LINE =
+  /^([0-9A-Fa-f]{1,12})(?:;[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:=(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+|"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t\x20-\x7e\x80-\xff])*"))?)*$/;
 
 /** RFC 9112 section 7.1, without ever copying data. */
 class ChunkedReader implements BodyReader {
@@ -171,7 +171,9 @@ class ChunkedReader implements BodyReader {
       if (this.#trailerBytes > LIMITS.trailerBytesMax) throw new SyntaxError('trailers that are too long');
       // Trailers pass untouched, so they must be as unambiguous as headers.
       if (/[\0-\x08\x0a-\x1f\x7f]/.test(line)) throw new SyntaxError('a control character in a trailer');
-      parseHeaders(line, -2);
+      // They pass as they came, so one that frames, routes or identifies could only be meant for a parser that takes it for a header.
+      if (!isTrailer(parseHeaders(line, -2)[0] as string))
+        throw new SyntaxError('a trailer that only a header may be');
     }
   }
 }

@@ -48,6 +48,17 @@ describe('responseFraming', () => {
       assert.deepEqual(responseFraming(lengths('5'), status, method), { kind: 'none' });
   });
 
+  test('refuses lengths that are in doubt also where no body follows, because they pass on', () => {
+    for (const [status, method] of [
+      [200, 'HEAD'],
+      [204, 'GET'],
+      [304, 'GET'],
+    ] as const) {
+      assert.throws(() => responseFraming(lengths('5x'), status, method), SyntaxError);
+      assert.throws(() => responseFraming(lengths('5', 'chunked'), status, method), SyntaxError);
+    }
+  });
+
   test('ends with the connection when nothing is said', () => {
     assert.deepEqual(responseFraming(lengths(), 200, 'GET'), { kind: 'close' });
   });
@@ -123,6 +134,10 @@ describe('a chunked body', () => {
     'a trailer without a colon': '0\r\nabc\r\n\r\n',
     'a folded trailer': '0\r\nA: b\r\n c\r\n\r\n',
     'a NUL in a trailer': '0\r\nA: \0\r\n\r\n',
+    'an extension with bad white space': '5;a =b\r\nhello\r\n',
+    'an extension with an open quote': '5;a="b\r\nhello\r\n',
+    'a trailer that frames': '0\r\nTransfer-Encoding: chunked\r\n\r\n',
+    'a trailer that identifies': '0\r\nX-Forwarded-For: 10.0.0.1\r\n\r\n',
     'an endless extension': `5;${'x'.repeat(LIMITS.chunkLineBytesMax)}`,
     'endless trailers': `0\r\n${`A: ${'x'.repeat(500)}\r\n`.repeat(20)}`,
   };
