@@ -96,12 +96,17 @@ export const ERRORS = {
   REQUEST_ABORTED: row(499, 6000, 'downstream', false, 'The downstream went away before the answer was complete.', 'Nothing to do.'),
   HTTP_VERSION_UNSUPPORTED: row(505, 2000, 'downstream', false, 'This HTTP version is not supported.', 'Use HTTP/1.1.'),
   METHOD_NOT_SUPPORTED: row(501, 2000, 'downstream', false, 'The method {method} is not supported here.', 'Use another method.'),
+  PROTOCOL_NOT_SUPPORTED: row(501, 2000, 'downstream', false, 'The :protocol that the CONNECT asks for is not supported here.', 'Use another protocol, such as websocket.'),
   EXPECTATION_FAILED: row(417, 2000, 'downstream', false, 'The Expect header asks for something unknown.', 'Send `Expect: 100-continue` or no Expect header.'),
   HOST_UNKNOWN: row(404, 3000, 'downstream', false, 'No tunnel is open at this address.', 'Check the address, and that the agent publishes it.'),
+  CHALLENGE_UNKNOWN: row(404, 3000, 'downstream', false, 'No ACME challenge of this name is open.', 'Nothing to do: certificate authorities ask for these, and this engine orders no certificate now.'),
   MISDIRECTED_REQUEST: row(421, 2000, 'downstream', true, 'Misdirected Request: this connection may not carry requests for that host.', 'Open a new connection for this host.'),
   UPSTREAM_CLOSED: row(502, 6000, 'upstream', true, 'The service behind this tunnel closed the connection without an answer.', 'Check the logs of the service.'),
   UPSTREAM_MALFORMED: row(502, 6000, 'upstream', false, 'The service behind this tunnel did not answer with valid HTTP.', 'Check that the tunnel points at an HTTP service, not at an HTTPS one.'),
   UPSTREAM_HEAD_TOO_LARGE: row(502, 6000, 'upstream', false, 'The response head of the service is larger than {limit} bytes.', 'Make the service send fewer or smaller headers.'),
+  UPSTREAM_TLS_FAILED: row(502, 6000, 'upstream', false, 'The service behind this tunnel did not complete TLS: {reason}.', 'Check that the service speaks TLS; with upstream.verify on, that its certificate is trusted.'),
+  REQUEST_BODY_TOO_LARGE: row(413, 2000, 'downstream', false, 'The request body is larger than {limit} bytes.', 'Send a smaller body; the operator can raise limits.request_body_bytes.'),
+  REQUEST_LIMIT: row(503, 7000, 'engine', true, 'Too many requests run through this tunnel.', 'Try again a little later; the operator can raise limits.requests_per_tunnel.'),
   UPSTREAM_TIMEOUT: row(504, 6000, 'upstream', true, 'The service behind this tunnel did not answer within {seconds} seconds.', 'Check the load of the service; the operator can raise the time-out.'),
 
   // Engine and its API.

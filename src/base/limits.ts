@@ -92,8 +92,28 @@ export const LIMITS = {
   interimResponsesMax: 16,
   /** A connection that we closed is read and ignored for this long, so that the peer can still read our last words. */
   lingerMsMax: 5_000,
+  /** Exchanges at once on one HTTP/2 connection to an upstream, if it allows as many. */
+  http2StreamsMax: 100,
+  /** Body bytes that an HTTP/2 peer may send ahead, per stream; four times that per connection. */
+  http2WindowBytes: 262_144,
+  /** Bytes of a header block that is sent: node:http2 reckons with the worst compression, which makes the largest response head longer. */
+  http2HeaderBlockBytesMax: 131_072,
+  /** From the last byte on an HTTP/2 connection with streams to a PING, and from that to its end if still nothing moves. */
+  http2QuietMsMax: 60_000,
+  /** Invalid frames that end an HTTP/2 connection, and streams refused for being too many. */
+  http2InvalidFramesMax: 100,
+  http2RejectedStreamsMax: 100,
+  /** From a dial-back to an upstream that is ready for its first request: TLS and the SETTINGS of HTTP/2. */
+  upstreamHandshakeMsMax: 10_000,
+  /** Streams that a busy tunnel keeps ready for upstreams that end a connection with each answer. */
+  warmStreamsPerTunnel: 2,
   /** Idle agent streams of one tunnel; the busiest upstreams answer with fewer connections than that. */
   idleStreamsPerTunnelMax: 256,
+  /** The plain HTTP listener: its answers are empty, so a head that Node takes by default is large already, a slow line can send one
+   * in that time, and connections live no longer. */
+  redirectHeadBytesMax: 16_384,
+  redirectRequestMsMax: 10_000,
+  redirectConnectionsMax: 1_000,
   /** Unsent bytes towards one peer before its source is paused. */
   writeBufferBytesMax: 65_536,
 

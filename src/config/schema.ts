@@ -177,6 +177,26 @@ export const configSchema = section('The configuration of the engine.', {
     connections: z.int().min(1).max(1_000_000).default(20_000).meta({
       doc: 'Connections at the same time over all listeners; the process needs as many file descriptors and some more.',
     }),
+    requests_per_connection: z.int().min(1).max(10_000).default(128).meta({
+      doc: 'Requests at the same time on one HTTP/2 connection.',
+    }),
+    requests_per_tunnel: z.int().min(1).max(1_000_000).default(10_000).meta({
+      doc: 'Requests at the same time through one tunnel, those that wait for its agent included.',
+    }),
+    request_body_bytes: z
+      .int()
+      .min(1)
+      .max(2 ** 50)
+      .optional()
+      .meta({
+        doc: 'Largest request body; without it there is no bound.',
+        example: 1_073_741_824,
+      }),
+  }),
+  upstream: section('The services behind tunnels.', {
+    verify: z.boolean().default(false).meta({
+      doc: 'Verify the certificates of services that speak TLS (upstream_tls); most of them are self-signed.',
+    }),
   }),
   trusted_proxies: z
     .array(textWith(rangeProblem))

@@ -14,7 +14,7 @@ test('every setting has a default, or an example to show instead', () => {
 
 test('every number has bounds', () => {
   for (const { key, kind, expectation } of CONFIG_FIELDS)
-    if (kind === 'integer') assert.match(expectation, /^a whole number from \d+ to \d{1,7}$/, key);
+    if (kind === 'integer') assert.match(expectation, /^a whole number from \d+ to \d{1,16}$/, key);
 });
 
 test('variables are named by the rule, and no two alike', () => {

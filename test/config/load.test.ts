@@ -78,7 +78,8 @@ describe('loadConfig', () => {
         stream_idle_seconds: 86_400,
         drain_seconds: 30,
       },
-      limits: { connections: 20_000 },
+      limits: { connections: 20_000, requests_per_connection: 128, requests_per_tunnel: 10_000 },
+      upstream: { verify: false },
       trusted_proxies: [],
     };
     assert.deepEqual(config, expected);

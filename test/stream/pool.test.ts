@@ -1,37 +1,58 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { describe, test } from 'node:test';
 import { type EngineError, fail } from '../../src/base/errors.ts';
 import { createSweep } from '../../src/base/time.ts';
-import type { AgentStream } from '../../src/stream/agent-stream.ts';
 import { Pool, type Pooled, type PoolWaiter } from '../../src/stream/pool.ts';
 import { createFakeClock } from '../support/clock.ts';
 
 interface Item extends Pooled {
   readonly name: string;
-  isDestroyed: boolean;
+  capacity: number;
+  isRetired: boolean;
+}
+
+interface Dial {
+  grant(name: string, capacity?: number): Promise<void>;
+  refuse(error: EngineError): Promise<void>;
+  readonly signal: AbortSignal;
 }
 
 const SOURCE = { address: '192.0.2.1' };
 
 /** A pool whose dials are answered by the test, in any order. */
-const setUp = ({ idleCountMax = 10 } = {}) => {
+const setUp = ({
+  availableCountMax = 10,
+  lentCountMax = 100,
+  warmCount = 0,
+  expectedCapacity = 1,
+  idleMs = 5_000,
+} = {}) => {
   const clock = createFakeClock();
-  const sweep = createSweep(clock, 1_000);
-  const dials: {
-    grant(name: string): Promise<void>;
-    refuse(error: EngineError): Promise<void>;
-    signal: AbortSignal;
-  }[] = [];
-  const pool = new Pool<Item>(
+  const dials: Dial[] = [];
+  const settled = () => new Promise<void>((done) => setImmediate(done));
+  const makeItem = (name: string, capacity: number): Item => {
+    const item: Item = {
+      name,
+      capacity,
+      isRetired: false,
+      lentCount: 0,
+      idleSinceMs: 0,
+      destroy: () => {
+        item.isRetired = true;
+        pool.retire(item);
+      },
+    };
+    return item;
+  };
+  const pool: Pool<Item> = new Pool<Item>(
     {
-      sweep,
-      dial: (_source, signal) =>
+      sweep: createSweep(clock, 1_000),
+      open: (_source, signal) =>
         new Promise((resolve, reject) => {
-          const settled = () => new Promise<void>((done) => setImmediate(done));
           dials.push({
             signal,
-            grant: (name) => {
-              resolve({ id: name } as unknown as AgentStream);
+            grant: (name, capacity = 1) => {
+              resolve(makeItem(name, capacity));
               return settled();
             },
             refuse: (error) => {
@@ -40,166 +61,277 @@ const setUp = ({ idleCountMax = 10 } = {}) => {
             },
           });
         }),
-      wrap: (stream) => {
-        const item: Item = {
-          name: stream.id,
-          idleSinceMs: 0,
-          isDestroyed: false,
-          destroy: () => (item.isDestroyed = true),
-        };
-        return item;
-      },
     },
-    { idleMs: 5_000, idleCountMax },
+    { idleMs, availableCountMax, lentCountMax, warmCount, expectedCapacity },
   );
   const answers: string[] = [];
+  const granted: Item[] = [];
   const waiter = (name: string): PoolWaiter<Item> => ({
-    granted: (item) => answers.push(`${name} got ${item.name}`),
-    denied: (error) => answers.push(`${name} was denied ${error.code}`),
+    granted: (item) => {
+      granted.push(item);
+      answers.push(`${name} got ${item.name}`);
+    },
+    denied: (error) => void answers.push(`${name} was denied ${error.code}`),
   });
-  const item = (name: string): Item => {
-    const made: Item = { name, idleSinceMs: 0, isDestroyed: false, destroy: () => (made.isDestroyed = true) };
-    return made;
+  /** An item that an exchange has. */
+  const lent = async (name: string, capacity = 1): Promise<Item> => {
+    pool.acquire(waiter(`owner of ${name}`), SOURCE);
+    await dials.at(-1)?.grant(name, capacity);
+    answers.length = 0;
+    return granted.at(-1) as Item;
   };
-  return { clock, pool, dials, answers, waiter, item };
+  return { clock, pool, dials, answers, waiter, lent };
 };
 
-test('waiters are served in their order, whichever dial comes first', async () => {
-  const { pool, dials, answers, waiter } = setUp();
-  pool.acquire(waiter('first'), SOURCE);
-  pool.acquire(waiter('second'), SOURCE);
-  await dials[1]?.grant('b');
-  await dials[0]?.grant('a');
-  assert.deepEqual(answers, ['first got b', 'second got a']);
+describe('waiters', () => {
+  test('are served in their order, whichever dial comes first', async () => {
+    const { pool, dials, answers, waiter } = setUp();
+    pool.acquire(waiter('first'), SOURCE);
+    pool.acquire(waiter('second'), SOURCE);
+    await dials[1]?.grant('b');
+    await dials[0]?.grant('a');
+    assert.deepEqual(answers, ['first got b', 'second got a']);
+  });
+
+  test('are served by what is released, and the dials go on for the next of a busy tunnel', async () => {
+    const { pool, dials, answers, waiter, lent } = setUp();
+    const old = await lent('old');
+    pool.acquire(waiter('one'), SOURCE);
+    pool.release(old);
+    assert.deepEqual(answers, ['one got old']);
+    assert.equal(dials[1]?.signal.aborted, false);
+    await dials[1]?.grant('new');
+    assert.equal(pool.take()?.name, 'new');
+  });
+
+  test('share the fate of a dial that fails, as many as no other dial is under way for', async () => {
+    const { pool, dials, answers, waiter } = setUp();
+    pool.acquire(waiter('one'), SOURCE);
+    pool.acquire(waiter('two'), SOURCE);
+    await dials[0]?.refuse(fail('DIAL_BACK_TIMEOUT'));
+    assert.deepEqual(answers, ['one was denied DIAL_BACK_TIMEOUT']);
+    assert.equal(pool.waiterCount, 1);
+  });
+
+  test('are denied each with an error of its own, and all with the reason', async () => {
+    const { pool, dials } = setUp({ expectedCapacity: 2 });
+    const errors: EngineError[] = [];
+    for (let count = 0; count < 2; count += 1)
+      pool.acquire(
+        { granted: () => assert.fail('there is no stream'), denied: (error) => errors.push(error) },
+        SOURCE,
+      );
+    await dials[0]?.refuse(fail('UPSTREAM_TLS_FAILED', { reason: 'noise' }, new Error('the cause')));
+    const [one, other] = errors;
+    assert.notEqual(one?.errorId, other?.errorId);
+    for (const error of errors) assert.match(String(error.cause), /the cause/);
+  });
+
+  test('hear nothing once they cancel, and their dial is called off', async () => {
+    const { pool, dials, answers, waiter } = setUp();
+    const one = waiter('one');
+    pool.acquire(one, SOURCE);
+    pool.cancel(one);
+    assert.equal(dials[0]?.signal.aborted, true);
+    assert.equal(pool.waiterCount, 0);
+    await dials[0]?.refuse(fail('REQUEST_ABORTED'));
+    assert.deepEqual(answers, []);
+  });
+
+  test('beyond the limit of exchanges are denied at once', async () => {
+    const { pool, answers, waiter, lent } = setUp({ lentCountMax: 1 });
+    await lent('only');
+    pool.acquire(waiter('one'), SOURCE);
+    assert.deepEqual(answers, ['one was denied REQUEST_LIMIT']);
+  });
 });
 
-test('a released stream serves a waiter, and the dial goes on for the next of a busy tunnel', async () => {
-  const { pool, dials, answers, waiter, item } = setUp();
-  pool.acquire(waiter('one'), SOURCE);
-  pool.release(item('old'));
-  assert.deepEqual(answers, ['one got old']);
-  assert.equal(dials[0]?.signal.aborted, false);
-  await dials[0]?.grant('new');
-  assert.equal(pool.take()?.name, 'new');
+describe('streams', () => {
+  test('that were used last are taken first', async () => {
+    const { pool, lent } = setUp();
+    const [cold, warm] = [await lent('cold'), await lent('warm')];
+    pool.release(cold);
+    pool.release(warm);
+    assert.equal(pool.take()?.name, 'warm');
+    assert.equal(pool.take()?.name, 'cold');
+    assert.equal(pool.take(), undefined);
+  });
+
+  test('end when their idle time is over, younger ones stay', async () => {
+    const { clock, pool, lent } = setUp();
+    const [old, young] = [await lent('old'), await lent('young')];
+    pool.release(old);
+    clock.advance(3_000);
+    pool.release(young);
+    clock.advance(3_000);
+    assert.deepEqual([old.isRetired, young.isRetired], [true, false]);
+    assert.equal(pool.availableCount, 1);
+  });
+
+  test('beyond the limit end as soon as they are idle', async () => {
+    const { pool, lent } = setUp({ availableCountMax: 1 });
+    const [kept, surplus] = [await lent('kept'), await lent('surplus')];
+    pool.release(kept);
+    pool.release(surplus);
+    assert.deepEqual([kept.isRetired, surplus.isRetired], [false, true]);
+  });
+
+  test('that are gone are not handed out', async () => {
+    const { pool, lent } = setUp();
+    const dead = await lent('dead');
+    pool.release(dead);
+    dead.destroy();
+    assert.equal(pool.take(), undefined);
+    const lost = await lent('lost');
+    lost.isRetired = true;
+    pool.lose(lost);
+    assert.equal(pool.take(), undefined);
+  });
 });
 
-test('a dial that fails denies one waiter with its reason', async () => {
-  const { pool, dials, answers, waiter } = setUp();
-  pool.acquire(waiter('one'), SOURCE);
-  pool.acquire(waiter('two'), SOURCE);
-  await dials[0]?.refuse(fail('DIAL_BACK_TIMEOUT'));
-  assert.deepEqual(answers, ['one was denied DIAL_BACK_TIMEOUT']);
-  assert.equal(pool.waiterCount, 1);
+describe('a session with room for several exchanges', () => {
+  test('serves all who wait, and is taken until it is full', async () => {
+    const { pool, dials, answers, waiter } = setUp();
+    for (const name of ['one', 'two']) pool.acquire(waiter(name), SOURCE);
+    await dials[0]?.grant('session', 3);
+    assert.deepEqual(answers, ['one got session', 'two got session']);
+    assert.equal(pool.take()?.name, 'session');
+    assert.equal(pool.take(), undefined);
+  });
+
+  test('has room again when one exchange is over, and is idle after the last', async () => {
+    const { clock, pool, lent } = setUp();
+    const session = await lent('session', 2);
+    pool.take();
+    pool.release(session);
+    clock.advance(60_000);
+    assert.equal(session.isRetired, false);
+    pool.release(session);
+    clock.advance(6_000);
+    assert.equal(session.isRetired, true);
+  });
+
+  test('that is expected makes one dial do for all who wait, and disappoints them together', async () => {
+    const { pool, dials, answers, waiter } = setUp({ expectedCapacity: 100 });
+    for (const name of ['one', 'two', 'three']) pool.acquire(waiter(name), SOURCE);
+    assert.equal(dials.length, 1);
+    await dials[0]?.refuse(fail('DIAL_BACK_REFUSED'));
+    assert.equal(answers.length, 3);
+  });
+
+  test('that was expected in vain is made up for by more dials', async () => {
+    const { pool, dials, answers, waiter } = setUp({ expectedCapacity: 100 });
+    for (const name of ['one', 'two', 'three']) pool.acquire(waiter(name), SOURCE);
+    await dials[0]?.grant('a', 1);
+    assert.deepEqual(answers, ['one got a']);
+    assert.equal(dials.length, 3);
+  });
+
+  test('serves one exchange where it allows none, instead of dialling on and on', async () => {
+    const { pool, dials, answers, waiter } = setUp();
+    for (const name of ['one', 'two']) pool.acquire(waiter(name), SOURCE);
+    await dials[0]?.grant('a', 0);
+    assert.deepEqual(answers, ['one got a']);
+    assert.equal(dials.length, 2);
+  });
+
+  test('is taken again after its room has changed while it was full', async () => {
+    for (const [from, to] of [
+      [2, 4],
+      [4, 2],
+    ] as const) {
+      const { clock, pool, lent } = setUp();
+      const session = await lent('session', from);
+      for (let count = 1; count < from; count += 1) pool.take();
+      assert.equal(pool.take(), undefined);
+      session.capacity = to;
+      for (let count = 0; count < from; count += 1) pool.release(session);
+      assert.equal(pool.availableCount, 1);
+      clock.advance(6_000);
+      assert.equal(session.isRetired, true, 'it ends as an idle one');
+    }
+  });
+
+  test('makes one dial do for as many waiters', async () => {
+    const { pool, dials, waiter, lent } = setUp();
+    await lent('full', 2);
+    pool.take();
+    for (const name of ['one', 'two']) pool.acquire(waiter(name), SOURCE);
+    assert.equal(dials.length, 2);
+  });
 });
 
-test('a dial that fails denies the one that it was for, not the one that waits longest', async () => {
-  const { pool, dials, answers, waiter } = setUp();
-  pool.acquire(waiter('one'), SOURCE);
-  pool.acquire(waiter('two'), SOURCE);
-  await dials[1]?.refuse(fail('DIAL_QUEUE_FULL'));
-  assert.deepEqual(answers, ['two was denied DIAL_QUEUE_FULL']);
-});
+describe('a busy tunnel', () => {
+  test('keeps streams warm, takes them in their order and replaces them', async () => {
+    const { pool, dials, lent } = setUp({ warmCount: 2 });
+    for (const name of ['one', 'two', 'three']) await lent(name);
+    assert.equal(dials.length, 3);
+    await lent('four');
+    assert.equal(dials.length, 6);
+    await dials[3]?.grant('warm 1');
+    await dials[4]?.grant('warm 2');
+    assert.equal(pool.take()?.name, 'warm 1');
+    assert.equal(dials.length, 7);
+    assert.equal(pool.take()?.name, 'warm 2');
+    assert.equal(dials.length, 8);
+  });
 
-test('a dial that fails after its waiter was served by another denies one that is left without', async () => {
-  const { pool, dials, answers, waiter } = setUp();
-  pool.acquire(waiter('one'), SOURCE);
-  pool.acquire(waiter('two'), SOURCE);
-  await dials[1]?.grant('b');
-  await dials[0]?.refuse(fail('DIAL_BACK_TIMEOUT'));
-  assert.deepEqual(answers, ['one got b', 'two was denied DIAL_BACK_TIMEOUT']);
-});
+  test('stays busy as long as fresh streams are taken, though nobody has to wait', async () => {
+    const { clock, pool, dials, lent } = setUp({ warmCount: 1 });
+    for (let count = 0; count < 4; count += 1) await lent(`${count}`);
+    // The last of the four was served by the newer of two dials.
+    let warm = dials[3];
+    for (let count = 5; count < 25; count += 1) {
+      await warm?.grant('warm');
+      clock.advance(1_000);
+      assert.equal(pool.take()?.name, 'warm');
+      assert.equal(dials.length, count + 1);
+      warm = dials.at(-1);
+    }
+  });
 
-test('a dial that fails denies nobody while there is another for everyone who waits', async () => {
-  const { pool, dials, answers, waiter, item } = setUp();
-  pool.acquire(waiter('one'), SOURCE);
-  pool.release(item('old'));
-  pool.acquire(waiter('two'), SOURCE);
-  await dials[0]?.refuse(fail('DIAL_BACK_TIMEOUT'));
-  await dials[1]?.grant('b');
-  assert.deepEqual(answers, ['one got old', 'two got b']);
-});
+  test('whose streams are used again and again needs no fresh ones, and keeps none', async () => {
+    const { clock, pool, dials, lent } = setUp({ warmCount: 1, idleMs: 60_000 });
+    let item = await lent('0');
+    for (let count = 1; count < 4; count += 1) item = await lent(`${count}`);
+    await dials[4]?.grant('warm');
+    pool.release(item);
+    for (let second = 0; second < 12; second += 1) {
+      assert.equal(pool.take()?.name, '3');
+      pool.release(item);
+      clock.advance(1_000);
+    }
+    assert.equal(pool.availableCount, 1, 'the warm one was never used, and is gone');
+    assert.equal(dials.length, 5);
+  });
 
-test('every dial that nobody waits for is called off, also when others were before', async () => {
-  const { pool, dials, waiter } = setUp();
-  const [one, two] = [waiter('one'), waiter('two')];
-  pool.acquire(one, SOURCE);
-  pool.acquire(two, SOURCE);
-  pool.cancel(two);
-  await dials[1]?.refuse(fail('REQUEST_ABORTED'));
-  pool.cancel(one);
-  assert.deepEqual(
-    dials.map(({ signal }) => signal.aborted),
-    [true, true],
-  );
-});
-
-test('who asks a closed pool is denied at once', () => {
-  const { pool, dials, answers, waiter } = setUp();
-  pool.close(fail('AGENT_GONE'));
-  pool.acquire(waiter('late'), SOURCE);
-  assert.deepEqual(answers, ['late was denied AGENT_GONE']);
-  assert.equal(dials.length, 0);
-});
-
-test('a waiter that cancels hears nothing, and its dial is called off', async () => {
-  const { pool, dials, answers, waiter } = setUp();
-  const one = waiter('one');
-  pool.acquire(one, SOURCE);
-  pool.cancel(one);
-  assert.equal(dials[0]?.signal.aborted, true);
-  assert.equal(pool.waiterCount, 0);
-  assert.deepEqual(answers, []);
-});
-
-test('the stream that was used last is taken first', () => {
-  const { pool, item } = setUp();
-  pool.release(item('cold'));
-  pool.release(item('warm'));
-  assert.equal(pool.take()?.name, 'warm');
-  assert.equal(pool.take()?.name, 'cold');
-  assert.equal(pool.take(), undefined);
-});
-
-test('an idle stream ends when its time is over, a younger one stays', () => {
-  const { clock, pool, item } = setUp();
-  const [old, young] = [item('old'), item('young')];
-  pool.release(old);
-  clock.advance(3_000);
-  pool.release(young);
-  clock.advance(3_000);
-  assert.deepEqual([old.isDestroyed, young.isDestroyed], [true, false]);
-  assert.equal(pool.idleCount, 1);
-});
-
-test('idle streams beyond the limit end at once', () => {
-  const { pool, item } = setUp({ idleCountMax: 1 });
-  const [kept, surplus] = [item('kept'), item('surplus')];
-  pool.release(kept);
-  pool.release(surplus);
-  assert.deepEqual([kept.isDestroyed, surplus.isDestroyed], [false, true]);
-});
-
-test('a stream that is gone is not handed out', () => {
-  const { pool, item } = setUp();
-  const dead = item('dead');
-  pool.release(dead);
-  pool.forget(dead);
-  assert.equal(pool.take(), undefined);
+  test('does so no longer when it is quiet again', async () => {
+    const { clock, pool, dials, lent } = setUp({ warmCount: 2 });
+    const first = await lent('first');
+    for (const name of ['two', 'three', 'four']) await lent(name);
+    for (const dial of dials.slice(3)) await dial.grant('warm');
+    clock.advance(20_000);
+    pool.release(first);
+    const dialCount = dials.length;
+    pool.take();
+    assert.equal(dials.length, dialCount);
+  });
 });
 
 test('closing ends what is idle, denies who waits, calls off what is dialled and leaves no timer', async () => {
-  const { clock, pool, dials, answers, waiter, item } = setUp();
-  const idle = item('idle');
+  const { clock, pool, dials, answers, waiter, lent } = setUp();
+  const [idle, busy] = [await lent('idle'), await lent('busy')];
   pool.release(idle);
   pool.take();
   pool.release(idle);
   pool.acquire(waiter('one'), SOURCE);
   pool.close(fail('AGENT_GONE'));
-  assert.equal(idle.isDestroyed, true);
+  assert.equal(idle.isRetired, true);
   assert.deepEqual(answers, ['one was denied AGENT_GONE']);
-  assert.equal(dials[0]?.signal.aborted, true);
+  assert.equal(dials.at(-1)?.signal.aborted, true);
   assert.equal(clock.pendingCount, 0);
-  const late = item('late');
-  pool.release(late);
-  assert.equal(late.isDestroyed, true);
+  pool.release(busy);
+  assert.equal(busy.isRetired, true);
+  pool.acquire(waiter('late'), SOURCE);
+  assert.equal(answers.at(-1), 'late was denied AGENT_GONE');
 });
