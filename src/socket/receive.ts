@@ -64,8 +64,8 @@ export interface ReceiverOptions {
   readonly engineHost: string;
   /** For the Engine API and what is published; agents need TLS 1.3. */
   readonly versionMin: TlsVersion;
-  /** ALPN of the Engine API and of what is published, by preference; `http/1.1` alone by default. */
-  readonly httpProtocols?: readonly string[];
+  /** ALPN of what is published, by preference; `http/1.1` alone by default, as for the Engine API. */
+  readonly publishedProtocols?: readonly string[];
 }
 
 /**
@@ -118,13 +118,14 @@ const roomsFrom = (
   needs: ReceiverNeeds,
   options: ReceiverOptions,
 ): Record<Exclude<Destination['kind'], 'refuse'>, { terminator: Terminator; handler: ConnectionHandler }> => {
-  const { versionMin, httpProtocols: alpnProtocols = ['http/1.1'] } = options;
+  const { versionMin, publishedProtocols = ['http/1.1'] } = options;
   const agentPolicy = { versionMin: 'TLSv1.3', alpnProtocols: [AGENT_PROTOCOL] } as const;
-  const httpPolicy = { versionMin, alpnProtocols };
+  const apiPolicy = { versionMin, alpnProtocols: ['http/1.1'] };
+  const publishedPolicy = { versionMin, alpnProtocols: publishedProtocols };
   return {
     agent: { terminator: createTerminator(needs, agentPolicy), handler: needs.onAgent },
-    api: { terminator: createTerminator(needs, httpPolicy), handler: needs.onApi },
-    published: { terminator: createTerminator(needs, httpPolicy), handler: needs.onPublished },
+    api: { terminator: createTerminator(needs, apiPolicy), handler: needs.onApi },
+    published: { terminator: createTerminator(needs, publishedPolicy), handler: needs.onPublished },
   };
 };
 

@@ -71,7 +71,7 @@ describe('connections come to their room', () => {
   });
 
   test('further protocols by option', async (t) => {
-    const { connectTls, nextArrival } = await startDoorstep(t, { httpProtocols: ['h2', 'http/1.1'] });
+    const { connectTls, nextArrival } = await startDoorstep(t, { publishedProtocols: ['h2', 'http/1.1'] });
     const arriving = nextArrival();
     connectTls({ servername: PUBLISHED_HOST, ALPNProtocols: ['http/1.1', 'h2'] });
     assert.equal((await arriving).connection.alpnProtocol, 'h2');

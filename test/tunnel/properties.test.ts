@@ -101,6 +101,24 @@ describe('defaults', () => {
       requested: { ...PRIVATE, httpUseTls: true, upstreamTls: false },
       resolved: { publish: false, type: 'bytestream', httpUseTls: true, upstreamTls: true },
     },
+    ...['h2c', 'h2'].map((httpVersion) => ({
+      name: `a published tunnel may say that its upstream speaks ${httpVersion}`,
+      requested: { httpVersion },
+      resolved: { publish: true, protocol: 'http', type: 'bytestream', httpVersion },
+    })),
+    ...[{ upstreamTls: true }, { httpUseTls: true }, { upstreamTls: true, httpUseTls: true }].map(
+      (requested) => ({
+        name: `a published tunnel with ${Object.keys(requested)} has both spellings and no version, which ALPN tells`,
+        requested,
+        resolved: {
+          publish: true,
+          protocol: 'http',
+          type: 'bytestream',
+          upstreamTls: true,
+          httpUseTls: true,
+        },
+      }),
+    ),
     {
       name: 'what is already so or is meaningless on one engine is echoed',
       requested: {
@@ -169,10 +187,6 @@ describe('features that are not there', () => {
     { protocol: 'tls' },
     { protocol: 'tls', tlsMode: 'passthrough' },
     { type: 'datagram' },
-    { httpVersion: 'h2c' },
-    { httpVersion: 'h2' },
-    { upstreamTls: true },
-    { httpUseTls: true },
     { tokenAuth: true },
     { mtlsAuth: true },
     { mtlsCacertPem: '-----BEGIN CERTIFICATE-----' },
@@ -222,6 +236,7 @@ describe('combinations and values that mean nothing', () => {
     [{ protocol: 'tls', tlsMode: 'passthrough', tlsAlpns: ['h2'] }, /passthrough.*tls_alpns/],
     [{ datagramGuaranteedDelivery: true }, /bytestream.*datagram_guaranteed_delivery/],
     [{ upstreamTls: true, httpVersion: 'http/1.1' }, /upstream_tls.*http_version/],
+    [{ httpUseTls: true, httpVersion: 'h2c' }, /upstream_tls.*http_version/],
     [{ type: 'stream' }, /type must be one of bytestream, datagram/],
     [{ protocol: 'HTTP' }, /protocol must be one of http/],
     [{ httpVersion: '1.1' }, /http_version must be one of http\/1\.1/],
