@@ -18,6 +18,7 @@ import { createRedirect } from './edge/redirect.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
+import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
 import { createRegistry } from './tunnel/registry.ts';
@@ -88,6 +89,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       router,
       publicPort,
       dialBack: door.dialBack,
+      secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
     },
     {
@@ -95,6 +97,9 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       responseMs: secondsOf(timeouts.http_response_seconds),
       requestBodyIdleMs: secondsOf(timeouts.request_body_idle_seconds),
       streamIdleMs: secondsOf(timeouts.stream_idle_seconds),
+      requestsPerConnectionMax: config.limits.requests_per_connection,
+      requestsPerTunnelMax: config.limits.requests_per_tunnel,
+      requestBodyBytesMax: config.limits.request_body_bytes,
     },
   );
   let isDraining = false;
@@ -120,6 +125,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       listenAddress: listenAddressOf(config.tls.listen_addr),
       engineHost,
       connectionsMax: config.limits.connections,
+      publishedProtocols: ['h2', 'http/1.1'],
       versionMin: config.tls.min_version === 'tls1.3' ? 'TLSv1.3' : 'TLSv1.2',
     },
   );

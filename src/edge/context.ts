@@ -5,18 +5,19 @@ import type { Duplex } from 'node:stream';
 import type { EngineError } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
 import type { Clock, Sweep } from '../base/time.ts';
-import type { AgentStream } from '../stream/agent-stream.ts';
 import type { Pool } from '../stream/pool.ts';
 import type { Router } from '../tunnel/router.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
-import type { Http1Upstream } from './http1/upstream.ts';
+import type { VersionChoice } from './connect.ts';
 import type { DownstreamRequest } from './request.ts';
+import type { UpstreamConnection } from './sides.ts';
 
 /** What the edge knows of a connection that it is given. */
 export interface EdgeConnection {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly serverName?: string | undefined;
+  readonly alpnProtocol?: string | undefined;
 }
 
 /** What happened to one exchange, or to a request that never became one. */
@@ -36,6 +37,12 @@ export interface EdgeOptions {
   readonly responseMs: number;
   /** Wait for the next part of a request body (`timeouts.request_body_idle_seconds`). */
   readonly requestBodyIdleMs: number;
+  /** Exchanges at once on one HTTP/2 connection (`limits.requests_per_connection`). */
+  readonly requestsPerConnectionMax: number;
+  /** Exchanges at once through one tunnel (`limits.requests_per_tunnel`). */
+  readonly requestsPerTunnelMax: number;
+  /** Size of a request body (`limits.request_body_bytes`); no bound when absent. */
+  readonly requestBodyBytesMax?: number | undefined;
   /** Silence of an answer or an upgraded connection (`timeouts.stream_idle_seconds`). */
   readonly streamIdleMs: number;
 }
@@ -49,9 +56,8 @@ export interface EdgeContext {
   readonly trustedProxies: AddressSet;
   publicPort(): number;
   isDraining(): boolean;
-  /** @param tunnel open: the pool lives until it closes */
-  poolOf(tunnel: Tunnel): Pool<Http1Upstream>;
+  poolOf(tunnel: Tunnel, choice: VersionChoice): Pool<UpstreamConnection>;
   /** Joins both sides after a switch of protocols. */
-  relayUpgrade(downstream: Duplex, stream: AgentStream): void;
+  relay(downstream: Duplex, upstream: Duplex): void;
   record(record: ExchangeRecord): void;
 }

@@ -1,93 +1,78 @@
 /**
  * The downstream's door: published HTTP, from a terminated connection to the answer.
  *
- * Flow: the doorstep hands over TLS sockets; http1/downstream.ts reads requests; exchange.ts carries each to a stream of its tunnel's pool.
+ * Flow: the doorstep hands over TLS sockets; http1/ and http2/downstream.ts read requests; exchange.ts carries each to a connection of
+ * its tunnel's pool.
  * Invariant: knows tunnels and streams, never frames or agents' sessions; when it has stopped, no connection, stream or waiter is left.
  */
 import type { Duplex } from 'node:stream';
 import { fail } from '../base/errors.ts';
-import type { TunnelId } from '../base/ids.ts';
 import type { AddressSet } from '../base/ip.ts';
-import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import type { Clock, Sweep } from '../base/time.ts';
-import type { DialBack } from '../stream/agent-stream.ts';
-import { Pool } from '../stream/pool.ts';
+import { type Clock, inBackground } from '../base/time.ts';
 import { relay } from '../stream/relay.ts';
-import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Router } from '../tunnel/router.ts';
-import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeConnection, EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
 import { Http1Downstream } from './http1/downstream.ts';
-import { Http1Upstream } from './http1/upstream.ts';
+import { serveHttp2 } from './http2/downstream.ts';
+import { createPools, type PoolsNeeds } from './pools.ts';
 
-export interface EdgeNeeds {
+export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
-  /** Of one second: the resolution of every deadline here. */
-  readonly sweep: Sweep;
   readonly log: Logger;
-  readonly registry: TunnelRegistry;
   readonly router: Router;
-  readonly dialBack: DialBack;
   /** Peers whose X-Forwarded headers are kept (`trusted_proxies`). */
   readonly trustedProxies: AddressSet;
   /** The port that downstreams use. */
   publicPort(): number;
 }
 
+/** A downstream connection, whatever it speaks. */
+interface Draining {
+  /** Finishes what runs, then closes. */
+  drain(): void;
+}
+
 export type Edge = ReturnType<typeof createEdge>;
 
 export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
-  const { clock, sweep, log, registry, router, dialBack } = needs;
-  const connections = new Map<Duplex, Http1Downstream>();
-  const upgrades = new Set<Duplex>();
-  const pools = new Map<TunnelId, Pool<Http1Upstream>>();
+  const { clock, sweep, log, router, trustedProxies, publicPort } = needs;
+  const connections = new Map<Duplex, Draining>();
+  const relays = new Set<Duplex>();
+  const pools = createPools(needs, options);
   let isDraining = false;
-
-  const createPool = (tunnel: Tunnel): Pool<Http1Upstream> =>
-    new Pool<Http1Upstream>(
-      {
-        sweep,
-        dial: (source, signal) => dialBack(tunnel, source, signal),
-        wrap: (stream, pool) => new Http1Upstream(stream, pool),
-      },
-      { idleMs: options.idleMs, idleCountMax: LIMITS.idleStreamsPerTunnelMax },
-    );
 
   const context: EdgeContext = {
     options,
     clock,
     sweep,
     router,
-    trustedProxies: needs.trustedProxies,
-    publicPort: needs.publicPort,
+    trustedProxies,
+    publicPort,
     isDraining: () => isDraining,
-    poolOf(tunnel) {
-      let pool = pools.get(tunnel.id);
-      if (!pool) {
-        pool = createPool(tunnel);
-        pools.set(tunnel.id, pool);
-      }
-      return pool;
-    },
-    relayUpgrade(downstream, stream) {
-      upgrades.add(downstream);
-      void relay(downstream, stream.socket, { clock, idleMs: options.streamIdleMs }).then(() =>
-        upgrades.delete(downstream),
+    poolOf: pools.of,
+    relay(downstream, upstream) {
+      relays.add(downstream);
+      passOnReset(downstream, upstream, 'REQUEST_ABORTED');
+      passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
+      inBackground(
+        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() =>
+          relays.delete(downstream),
+        ),
+        (error) => log.error({ error }, 'relay failed'),
       );
     },
     record: (record) => logRecord(log, record),
   };
 
-  const undo = registry.onClosed((tunnel) => {
-    pools.get(tunnel.id)?.close(fail('AGENT_GONE'));
-    pools.delete(tunnel.id);
-  });
-
   return {
-    /** Takes over a terminated connection that speaks HTTP/1.1. */
+    /** Takes over a terminated connection that speaks HTTP/1.1, or HTTP/2 where ALPN says so. */
     accept(socket: Duplex, connection: EdgeConnection): void {
-      connections.set(socket, new Http1Downstream(context, socket, connection));
+      const serve = () =>
+        connection.alpnProtocol === 'h2'
+          ? serveHttp2(context, socket, connection)
+          : new Http1Downstream(context, socket, connection);
+      connections.set(socket, serve());
       socket.once('close', () => connections.delete(socket));
     },
 
@@ -100,24 +85,32 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
     /** Ends everything now. */
     destroy(): void {
       isDraining = true;
-      undo();
-      for (const socket of [...connections.keys(), ...upgrades]) socket.destroy();
-      for (const pool of pools.values()) pool.close(fail('ENGINE_DRAINING'));
-      pools.clear();
+      for (const socket of [...connections.keys(), ...relays]) socket.destroy();
+      pools.close();
     },
 
-    /** Downstream connections, upgraded ones included. */
+    /** Downstream connections, switched ones included. */
     get connectionCount(): number {
       return connections.size;
     },
 
-    /** Idle streams and waiters in all pools. */
+    /** Upstream connections with room, and waiters, of all pools. */
     get pooledCount(): number {
-      let count = 0;
-      for (const pool of pools.values()) count += pool.idleCount + pool.waiterCount;
-      return count;
+      return pools.count;
     },
   };
+};
+
+/**
+ * Breaks off `to` when `from` is an HTTP/2 stream that was reset. Node lets such a stream end like any other, and half a transfer would
+ * look like a whole one; 'aborted' says so at once, and is not said where our own side has ended already.
+ */
+const passOnReset = (from: Duplex, to: Duplex, code: 'REQUEST_ABORTED' | 'UPSTREAM_CLOSED'): void => {
+  const stream: Duplex & { readonly rstCode?: number } = from;
+  stream.once('aborted', () => to.destroy(fail(code)));
+  stream.once('end', () => {
+    if (stream.rstCode) to.destroy(fail(code));
+  });
 };
 
 const logRecord = (

@@ -7,59 +7,33 @@
  * one after it ends the connection, so that a cut answer is never taken for a whole one.
  * Limits: the waits of EdgeOptions; all are idle times, none bounds the length of an exchange that moves.
  */
+import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
-import type { AgentStream } from '../stream/agent-stream.ts';
 import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeContext } from './context.ts';
-import type { HeaderFacts } from './headers.ts';
-import type { Framing } from './http1/framing.ts';
-import type { ResponseHead } from './http1/head.ts';
-import type { Http1Upstream, ResponseSink } from './http1/upstream.ts';
+import { type HeaderFacts, withoutLength } from './headers.ts';
+import type { HeaderList, ResponseHead } from './http1/head.ts';
 import type { DownstreamRequest } from './request.ts';
-
-/** The side that asked, as the exchange sees it. */
-export interface Downstream {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  /** Whether chunked bodies may be written with their framing. */
-  readonly wantsFramed: boolean;
-  /** Lets the request body flow: `requestBody` for each part, `requestEnd` at its end. */
-  startBody(): void;
-  pauseBody(): void;
-  resumeBody(): void;
-  writeInterim(head: ResponseHead, facts: HeaderFacts): void;
-  /** Queues the head; it leaves with the first bytes of the body, or at `flush`. */
-  writeHead(head: ResponseHead, facts: HeaderFacts, framing: Framing): void;
-  /** @returns false when the answer should wait for `downstreamDrained` */
-  writeBody(chunk: Buffer): boolean;
-  flush(): void;
-  /** The answer is whole. */
-  end(): void;
-  /** Answers with an error; only before `writeHead`. */
-  refuse(error: EngineError): void;
-  /** Hands both sides over to another protocol. */
-  switchProtocol(head: ResponseHead, facts: HeaderFacts, stream: AgentStream, rest: Buffer): void;
-  /** Cuts the connection: the answer can not be completed. */
-  destroy(): void;
-}
+import type { AnswerBody, Downstream, ResponseSink, Upstream, UpstreamConnection } from './sides.ts';
 
 const STATE = { routing: 0, acquiring: 1, awaitingAnswer: 2, answering: 3, done: 4 } as const;
 
 /** RFC 9110 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
-export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
+export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   readonly request: DownstreamRequest;
   readonly #edge: EdgeContext;
   readonly #downstream: Downstream;
   #state: (typeof STATE)[keyof typeof STATE] = STATE.routing;
   #tunnel: Tunnel | undefined;
-  #pool: Pool<Http1Upstream> | undefined;
-  #upstream: Http1Upstream | undefined;
+  #pool: Pool<UpstreamConnection> | undefined;
+  #upstream: Upstream | undefined;
   #isRetry = false;
   #hasBodyStarted = false;
   #isBodyDone = false;
+  #bodyBytes = 0;
   #isBodyPaused = false;
   #progressMs: number;
   #status = 0;
@@ -78,8 +52,8 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     return this.#state === STATE.answering;
   }
 
-  get wantsFramed(): boolean {
-    return this.#downstream.wantsFramed;
+  get takesFramed(): boolean {
+    return this.#downstream.takesFramed;
   }
 
   /** Routes the request and takes or asks for a stream. */
@@ -89,15 +63,23 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     if (route.kind === 'unknown') return this.#refuse(fail('HOST_UNKNOWN'));
     if (route.kind === 'gone') return this.#refuse(fail('AGENT_GONE'));
     this.#tunnel = route.tunnel;
-    this.#pool = this.#edge.poolOf(route.tunnel);
-    const upstream = this.#pool.take();
-    if (upstream) this.granted(upstream);
-    else this.#acquire(this.#pool);
+    const { framing } = this.request;
+    const { requestBodyBytesMax } = this.#edge.options;
+    if (
+      framing.kind === 'length' &&
+      requestBodyBytesMax !== undefined &&
+      framing.length > requestBodyBytesMax
+    )
+      return this.#refuse(fail('REQUEST_BODY_TOO_LARGE', { limit: requestBodyBytesMax }));
+    this.#takeFrom(this.#edge.poolOf(route.tunnel, needsHttp1(this.request) ? 'http/1.1' : 'any'));
   }
 
   // The pool's two answers.
 
-  granted(upstream: Http1Upstream): void {
+  granted(connection: UpstreamConnection): void {
+    if (this.request.upgrade !== undefined && !connection.takesUpgrades)
+      return this.#acquireHttp1(connection);
+    const upstream = connection.open();
     this.#upstream = upstream;
     this.#state = STATE.awaitingAnswer;
     this.#progressMs = this.#edge.sweep.nowMs;
@@ -113,24 +95,41 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     this.#refuse(error);
   }
 
-  #acquire(pool: Pool<Http1Upstream>): void {
+  #takeFrom(pool: Pool<UpstreamConnection>): void {
+    this.#pool = pool;
+    const connection = pool.take();
+    if (connection) this.granted(connection);
+    else this.#acquire(pool);
+  }
+
+  #acquire(pool: Pool<UpstreamConnection>): void {
     this.#state = STATE.acquiring;
     pool.acquire(this, { address: this.#downstream.remoteAddress, port: this.#downstream.remotePort });
   }
 
-  #send(upstream: Http1Upstream): void {
+  #send(upstream: Upstream): void {
     upstream.begin(this, this.request, {
       remoteAddress: this.#downstream.remoteAddress,
       publicPort: this.#edge.publicPort(),
-      isTrustedProxy: this.#edge.trustedProxies.has(this.#downstream.remoteAddress),
+      isTrustedProxy: this.#downstream.isTrustedProxy,
     });
-    this.#downstream.startBody();
+    this.#downstream.startBody(upstream.takesFramed);
     this.#upstream?.flush();
+  }
+
+  /** The upstream's HTTP/2 has no extended CONNECT; most that speak it in clear text also speak HTTP/1.1. */
+  #acquireHttp1(connection: UpstreamConnection): void {
+    this.#pool?.release(connection);
+    this.#takeFrom(this.#edge.poolOf(this.#tunnel as Tunnel, 'http/1.1'));
   }
 
   // The downstream's side.
 
   requestBody(chunk: Buffer): void {
+    this.#bodyBytes += chunk.length;
+    const limit = this.#edge.options.requestBodyBytesMax;
+    if (limit !== undefined && this.#bodyBytes > limit)
+      return this.#failAnswer(fail('REQUEST_BODY_TOO_LARGE', { limit }));
     this.#hasBodyStarted = true;
     this.#progressMs = this.#edge.sweep.nowMs;
     if (!this.#upstream || this.#upstream.sendBody(chunk)) return;
@@ -138,10 +137,10 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     this.#downstream.pauseBody();
   }
 
-  requestEnd(): void {
+  requestEnd(trailers: HeaderList): void {
     this.#isBodyDone = true;
     this.#progressMs = this.#edge.sweep.nowMs;
-    this.#upstream?.endRequest();
+    this.#upstream?.endRequest(trailers);
   }
 
   downstreamDrained(): void {
@@ -177,11 +176,11 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     this.#downstream.writeInterim(head, facts);
   }
 
-  responseHead(head: ResponseHead, facts: HeaderFacts, framing: Framing): void {
+  responseHead(head: ResponseHead, facts: HeaderFacts, body: AnswerBody): void {
     this.#state = STATE.answering;
     this.#status = head.status;
     this.#progressMs = this.#edge.sweep.nowMs;
-    this.#downstream.writeHead(head, facts, framing);
+    this.#downstream.writeHead(head, facts, body);
   }
 
   responseBody(chunk: Buffer): void {
@@ -193,18 +192,19 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     if (this.#state === STATE.answering) this.#downstream.flush();
   }
 
-  responseEnd(): void {
+  responseEnd(trailers: HeaderList): void {
     this.#upstream = undefined;
     this.#finish();
-    this.#downstream.end();
+    this.#downstream.end(trailers);
   }
 
-  switched(head: ResponseHead, facts: HeaderFacts, rest: Buffer): void {
-    const stream = (this.#upstream as Http1Upstream).stream;
+  switched(head: ResponseHead, facts: HeaderFacts, bytes: Duplex): void {
     this.#upstream = undefined;
     this.#status = head.status;
     this.#finish();
-    this.#downstream.switchProtocol(head, facts, stream, rest);
+    // RFC 9110 6.4.1: neither a 101 nor the 2xx of a CONNECT has a length, whatever its headers say.
+    const headers = withoutLength(head.headers);
+    this.#edge.relay(this.#downstream.switchProtocol({ ...head, headers }, facts), bytes);
   }
 
   upstreamDrained(): void {
@@ -223,7 +223,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
 
   // An upstream may close an idle connection in the very moment that the next request is sent; RFC 9110 9.2.2 allows to ask again
   // where that can do no harm. Once only, and on a fresh stream.
-  #mayRetry(upstream: Http1Upstream, hasAnswered: boolean): boolean {
+  #mayRetry(upstream: Upstream, hasAnswered: boolean): boolean {
     const isUntouched = !hasAnswered && !this.#hasBodyStarted && this.#state === STATE.awaitingAnswer;
     return isUntouched && upstream.isReused && !this.#isRetry && IDEMPOTENT.has(this.request.method);
   }
@@ -232,7 +232,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     this.#isRetry = true;
     // A body that comes meanwhile waits for the new stream.
     if (!this.#isBodyDone) this.#downstream.pauseBody();
-    this.#acquire(this.#pool as Pool<Http1Upstream>);
+    this.#acquire(this.#pool as Pool<UpstreamConnection>);
   }
 
   #failAnswer(error: EngineError): void {
@@ -250,7 +250,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
   }
 
   #letGo(): void {
-    this.#upstream?.destroy();
+    this.#upstream?.abandon();
     this.#upstream = undefined;
     if (this.#state === STATE.acquiring) this.#pool?.cancel(this);
   }
@@ -267,3 +267,7 @@ export class Exchange implements ResponseSink, PoolWaiter<Http1Upstream> {
     });
   }
 }
+
+/** HTTP/2 carries WebSockets, and what came over HTTP/2 itself; an upgrade to anything else has no form there. */
+const needsHttp1 = ({ upgrade, protocol }: DownstreamRequest): boolean =>
+  upgrade !== undefined && upgrade !== 'websocket' && protocol !== 'h2';

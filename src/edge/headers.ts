@@ -14,7 +14,8 @@ const CLASS = {
   upgrade: 5,
   expect: 6,
   hopByHop: 7,
-  forwarded: 8,
+  te: 8,
+  forwarded: 9,
 } as const;
 type HeaderClass = (typeof CLASS)[keyof typeof CLASS];
 
@@ -29,7 +30,7 @@ const CLASS_BY_NAME = new Map<string, HeaderClass>([
   ['proxy-connection', CLASS.hopByHop],
   // Part of the HTTP/1.1-to-HTTP/2 upgrade that RFC 9113 dropped; passing it on is a way around the edge.
   ['http2-settings', CLASS.hopByHop],
-  ['te', CLASS.hopByHop],
+  ['te', CLASS.te],
   // A downstream's own claims about itself. The underscore forms reach the same variable in many frameworks.
   ['x-forwarded-for', CLASS.forwarded],
   ['x-forwarded-proto', CLASS.forwarded],
@@ -51,11 +52,17 @@ for (const [name, kind] of [...CLASS_BY_NAME])
     kind,
   );
 
-const classOf = (name: string): HeaderClass | undefined =>
-  CLASS_BY_NAME.get(name) ?? CLASS_BY_NAME.get(name.toLowerCase());
+const isHopByHop = (kind: HeaderClass | undefined): boolean =>
+  kind === CLASS.connection || kind === CLASS.upgrade || kind === CLASS.hopByHop;
 
-/** Whether a field may stand in a trailer section: those that frame, route or identify may not (RFC 9110 6.5.1). */
-export const isTrailer = (name: string): boolean => classOf(name) === undefined;
+// Length and first letter rule out nearly every other header, at a fraction of what hashing its name costs.
+const shapeOf = (name: string): number => name.length * 256 + (name.charCodeAt(0) | 32);
+const KNOWN_SHAPES = new Set([...CLASS_BY_NAME.keys()].map(shapeOf));
+
+const classOf = (name: string): HeaderClass | undefined =>
+  KNOWN_SHAPES.has(shapeOf(name))
+    ? (CLASS_BY_NAME.get(name) ?? CLASS_BY_NAME.get(name.toLowerCase()))
+    : undefined;
 
 /** The headers that decide about a message, gathered in one pass. */
 export interface HeaderFacts {
@@ -136,26 +143,27 @@ export interface ForwardedFacts {
 }
 
 /**
- * The header lines for an http/1.1 upstream, without the final empty line.
+ * The headers of a request as the upstream gets them, Host included.
  * @param host the authority that the request was routed by
- * @param upgrade the protocol of an upgrade to pass on, if the request asks for one
+ * @param isHttp2 whether the upstream speaks HTTP/2, where `TE: trailers` has a meaning of its own (RFC 9113 8.2.2)
  */
-export const upstreamHeaderText = (
+export const upstreamHeaders = (
   headers: HeaderList,
   facts: HeaderFacts,
   host: string,
   forwarded: ForwardedFacts,
-  upgrade: string | undefined,
-): string => {
+  isHttp2: boolean,
+): HeaderList => {
   const nominated = nominatedBy(facts.connection);
-  let text = '';
+  const passed: HeaderList = facts.hostCount === 0 ? ['Host', host] : [];
   let keptFor = '';
   let kept: Set<string> | undefined;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
     const value = headers[i + 1] as string;
     const kind = classOf(name);
-    if (kind === CLASS.connection || kind === CLASS.upgrade || kind === CLASS.hopByHop) continue;
+    if (isHopByHop(kind) || (isHttp2 && kind === CLASS.transferEncoding)) continue;
+    if (kind === CLASS.te && !(isHttp2 && value === 'trailers')) continue;
     if (kind === CLASS.forwarded) {
       if (!forwarded.isTrustedProxy) continue;
       const lowerName = name.toLowerCase();
@@ -166,34 +174,50 @@ export const upstreamHeaderText = (
       kept = (kept ?? new Set()).add(lowerName);
     }
     if (nominated?.has(name.toLowerCase())) continue;
-    text += `${name}: ${value}\r\n`;
+    passed.push(name, value);
   }
-  text += `X-Forwarded-For: ${keptFor}${forwarded.remoteAddress}\r\n`;
-  if (!kept?.has('x-forwarded-proto')) text += 'X-Forwarded-Proto: https\r\n';
-  if (!kept?.has('x-forwarded-host')) text += `X-Forwarded-Host: ${host}\r\n`;
-  if (!kept?.has('x-forwarded-port')) text += `X-Forwarded-Port: ${forwarded.publicPort}\r\n`;
-  if (upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
-  return text;
+  passed.push('X-Forwarded-For', keptFor + forwarded.remoteAddress);
+  if (!kept?.has('x-forwarded-proto')) passed.push('X-Forwarded-Proto', 'https');
+  if (!kept?.has('x-forwarded-host')) passed.push('X-Forwarded-Host', host);
+  if (!kept?.has('x-forwarded-port')) passed.push('X-Forwarded-Port', String(forwarded.publicPort));
+  return passed;
 };
 
 /**
- * The header lines of a response for an HTTP/1.1 downstream, without Connection and the final empty line.
+ * The headers of a response as the downstream gets them.
  * @param keepsFraming whether chunked framing passes through, so that Transfer-Encoding stays
  */
-export const downstreamHeaderText = (
+export const downstreamHeaders = (
   headers: HeaderList,
   facts: HeaderFacts,
   keepsFraming: boolean,
-): string => {
+): HeaderList => {
   const nominated = nominatedBy(facts.connection);
-  let text = '';
+  const passed: HeaderList = [];
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string;
     const kind = classOf(name);
-    if (kind === CLASS.connection || kind === CLASS.upgrade || kind === CLASS.hopByHop) continue;
-    if (kind === CLASS.transferEncoding && !keepsFraming) continue;
+    if (isHopByHop(kind) || kind === CLASS.te || (kind === CLASS.transferEncoding && !keepsFraming)) continue;
     if (nominated?.has(name.toLowerCase())) continue;
-    text += `${name}: ${headers[i + 1]}\r\n`;
+    passed.push(name, headers[i + 1] as string);
   }
-  return text;
+  return passed;
+};
+
+/** The headers without Content-Length. */
+export const withoutLength = (headers: HeaderList): HeaderList => {
+  const kept: HeaderList = [];
+  for (let i = 0; i < headers.length; i += 2)
+    if (classOf(headers[i] as string) !== CLASS.contentLength)
+      kept.push(headers[i] as string, headers[i + 1] as string);
+  return kept;
+};
+
+/** Trailers that may pass: none that frames, routes or identifies (RFC 9110 6.5.1). */
+export const passableTrailers = (trailers: HeaderList): HeaderList => {
+  const passed: HeaderList = [];
+  for (let i = 0; i < trailers.length; i += 2)
+    if (classOf(trailers[i] as string) === undefined)
+      passed.push(trailers[i] as string, trailers[i + 1] as string);
+  return passed;
 };

@@ -1,10 +1,15 @@
 /**
  * The plain HTTP listener: it sends everybody to HTTPS and serves nothing.
  *
- * Invariant: it answers only for names of this engine, each read as strictly as a tunnel's, so that it cannot be used to send people elsewhere.
+ * Invariant: it answers only for names of this engine, each read as strictly as a tunnel's, so that it cannot be used to send people
+ * elsewhere. The path of ACME challenges (RFC 8555 8.3) is never redirected.
+ * Limits: redirectHeadBytesMax, redirectRequestMsMax, redirectConnectionsMax.
  */
-import { createServer, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { engineErrorFrom, fail } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
 import { hostnameFromAuthority } from '../tunnel/address.ts';
+import { refusalFrom } from './refusal.ts';
 
 export interface RedirectOptions {
   readonly engineHost: string;
@@ -12,28 +17,44 @@ export interface RedirectOptions {
   publicPort(): number;
 }
 
-// Long enough for a slow line to send one small request.
-const REQUEST_MS_MAX = 10_000;
+// How often Node looks for requests that take too long; its default is half a minute.
+const CHECK_MS = 1_000;
+// A path and a query as RFC 3986 writes them, and nothing that a Location could be broken by.
+const TARGET = /^\/[\x21\x22\x24-\x7e]*$/;
+const ACME_PREFIX = '/.well-known/acme-challenge/';
 
 /** A server that is not listening yet. */
 export const createRedirect = ({ engineHost, publicPort }: RedirectOptions): Server => {
+  /** @throws HOST_UNKNOWN, REQUEST_MALFORMED, CHALLENGE_UNKNOWN */
+  const locationFor = ({ url = '', headersDistinct }: IncomingMessage): string => {
+    const { host: hosts = [] } = headersDistinct;
+    if (hosts.length > 1) throw fail('REQUEST_MALFORMED', { problem: 'more than one Host header' });
+    const host = hostnameFromAuthority(hosts[0] ?? '');
+    if (host !== engineHost && !host?.endsWith(`.t.${engineHost}`)) throw fail('HOST_UNKNOWN');
+    if (!TARGET.test(url))
+      throw fail('REQUEST_MALFORMED', { problem: 'a request target that is not a path' });
+    if (url.startsWith(ACME_PREFIX)) throw fail('CHALLENGE_UNKNOWN');
+    const port = publicPort() === 443 ? '' : `:${publicPort()}`;
+    return `https://${host}${port}${url}`;
+  };
+
   const server = createServer({
-    maxHeaderSize: 8_192,
-    requestTimeout: REQUEST_MS_MAX,
-    headersTimeout: REQUEST_MS_MAX,
+    maxHeaderSize: LIMITS.redirectHeadBytesMax,
+    headersTimeout: LIMITS.redirectRequestMsMax,
+    requestTimeout: LIMITS.redirectRequestMsMax,
+    keepAliveTimeout: CHECK_MS,
+    connectionsCheckingInterval: CHECK_MS,
   });
-  server.on('request', (request, response) => {
-    const { host: hosts = [] } = request.headersDistinct;
-    const host = hosts.length === 1 ? hostnameFromAuthority(hosts[0] as string) : undefined;
-    const isOurs = host !== undefined && (host === engineHost || host.endsWith(`.t.${engineHost}`));
-    // 308 keeps the method, which a POST needs; a target that is no path has no place on the other side.
-    if (isOurs && request.url?.startsWith('/')) {
-      const port = publicPort() === 443 ? '' : `:${publicPort()}`;
-      response.writeHead(308, { location: `https://${host}${port}${request.url}`, connection: 'close' });
-    } else {
-      response.writeHead(404, { connection: 'close' });
+  server.maxConnections = LIMITS.redirectConnectionsMax;
+  return server.on('request', (request, response) => {
+    // A connection that is closed while a body still comes would cut off the answer, so the body is read and forgotten instead.
+    request.resume();
+    try {
+      // 308 keeps the method, which a POST needs.
+      response.writeHead(308, { location: locationFor(request), 'content-length': 0 }).end();
+    } catch (thrown) {
+      const { status, headers, body } = refusalFrom(engineErrorFrom(thrown), undefined);
+      response.writeHead(status, headers).end(request.method === 'HEAD' ? undefined : body);
     }
-    response.end();
   });
-  return server;
 };

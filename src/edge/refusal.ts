@@ -5,36 +5,52 @@
  */
 import { STATUS_CODES } from 'node:http';
 import type { EngineError } from '../base/errors.ts';
+import { type HeaderList, headerLines } from './http1/head.ts';
 import type { DownstreamRequest } from './request.ts';
 
 // Seconds after which trying again may help: an agent that lost its connection is usually back by then.
 const RETRY_AFTER_SECONDS = 5;
 
+/** An answer, in no version's form yet. */
+export interface Refusal {
+  readonly status: number;
+  readonly headers: HeaderList;
+  /** Absent where the answer has none, as to HEAD. */
+  readonly body?: Buffer;
+}
+
+/** @param request absent when it could not be read */
+export const refusalFrom = (error: EngineError, request: DownstreamRequest | undefined): Refusal => {
+  const { status, retryable } = error.row;
+  const isPage = request !== undefined && wantsPage(request);
+  const body = Buffer.from(isPage ? pageFrom(error) : jsonFrom(error));
+  const headers = [
+    ...['content-type', isPage ? 'text/html; charset=utf-8' : 'application/json'],
+    ...['content-length', String(body.length)],
+    ...['cache-control', 'no-store'],
+    ...['rstream-error', error.code],
+  ];
+  if (isPage) headers.push('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
+  if (retryable && status >= 500) headers.push('retry-after', String(RETRY_AFTER_SECONDS));
+  return { status, headers, ...(request?.method !== 'HEAD' && { body }) };
+};
+
 /**
- * A whole HTTP/1.1 answer as bytes.
- * @param request absent when it could not be read
+ * The same as bytes of HTTP/1.1.
  * @param closes whether the connection ends after it
  */
-export const refusalText = (
+export const refusalBytes = (
   error: EngineError,
   request: DownstreamRequest | undefined,
   closes: boolean,
 ): Buffer => {
-  const { status, retryable } = error.row;
-  const isPage = request !== undefined && wantsPage(request);
-  const body = Buffer.from(isPage ? pageFrom(error) : jsonFrom(error));
-  const lines = [
-    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}`,
-    `content-type: ${isPage ? 'text/html; charset=utf-8' : 'application/json'}`,
-    `content-length: ${body.length}`,
-    'cache-control: no-store',
-    `rstream-error: ${error.code}`,
-  ];
-  if (isPage) lines.push("content-security-policy: default-src 'none'; style-src 'unsafe-inline'");
-  if (retryable && status >= 500) lines.push(`retry-after: ${RETRY_AFTER_SECONDS}`);
-  if (closes) lines.push('connection: close');
-  const head = Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
-  return request?.method === 'HEAD' ? head : Buffer.concat([head, body]);
+  const { status, headers, body } = refusalFrom(error, request);
+  const lines = headerLines(closes ? [...headers, 'connection', 'close'] : headers);
+  const head = Buffer.from(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Refused'}\r\n${lines}\r\n`,
+    'latin1',
+  );
+  return body ? Buffer.concat([head, body]) : head;
 };
 
 const wantsPage = ({ headers }: DownstreamRequest): boolean => {

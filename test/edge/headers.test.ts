@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { downstreamHeaderText, factsFrom, upstreamHeaderText } from '../../src/edge/headers.ts';
+import { downstreamHeaders, factsFrom, passableTrailers, upstreamHeaders } from '../../src/edge/headers.ts';
 
 const FORWARDED = { remoteAddress: '192.0.2.7', publicPort: 8443, isTrustedProxy: false };
 
-/** What an upstream sees of these headers, as a list of lines. */
-const upstreamLines = (headers: string[], options: { isTrustedProxy?: boolean; upgrade?: string } = {}) => {
-  const { upgrade, ...forwarded } = options;
-  const text = upstreamHeaderText(
-    headers,
-    factsFrom(headers),
-    'x.test',
-    { ...FORWARDED, ...forwarded },
-    upgrade,
+const linesFrom = (list: string[]): string[] =>
+  Array.from({ length: list.length / 2 }, (_, i) => `${list[2 * i]}: ${list[2 * i + 1]}`);
+
+/** What an upstream sees of these headers and a Host, as a list of lines without the Host. */
+const upstreamLines = (headers: string[], options: { isTrustedProxy?: boolean; isHttp2?: boolean } = {}) => {
+  const { isHttp2 = false, ...forwarded } = options;
+  const all = ['Host', 'x.test', ...headers];
+  const [host, ...rest] = linesFrom(
+    upstreamHeaders(all, factsFrom(all), 'x.test', { ...FORWARDED, ...forwarded }, isHttp2),
   );
-  return text.split('\r\n').slice(0, -1);
+  assert.equal(host, 'Host: x.test');
+  return rest;
 };
 
 const OURS = [
@@ -26,26 +27,9 @@ const OURS = [
 
 describe('towards the upstream', () => {
   test('Host, Origin and everything unknown pass as they were written, in their order', () => {
-    const headers = [
-      'Host',
-      'x.test',
-      'oRiGiN',
-      'https://y.test',
-      'Cookie',
-      'a=b',
-      'Cookie',
-      'c=d',
-      'X-Thing',
-      '',
-    ];
-    assert.deepEqual(upstreamLines(headers), [
-      'Host: x.test',
-      'oRiGiN: https://y.test',
-      'Cookie: a=b',
-      'Cookie: c=d',
-      'X-Thing: ',
-      ...OURS,
-    ]);
+    const headers = ['oRiGiN', 'https://y.test', 'Cookie', 'a=b', 'Cookie', 'c=d', 'X-Thing', ''];
+    const lines = ['oRiGiN: https://y.test', 'Cookie: a=b', 'Cookie: c=d', 'X-Thing: '];
+    assert.deepEqual(upstreamLines(headers), [...lines, ...OURS]);
   });
 
   test('hop-by-hop headers end here, in every spelling', () => {
@@ -57,15 +41,13 @@ describe('towards the upstream', () => {
   test('a header that Connection nominates ends here, one that decides about the message does not', () => {
     const headers = [
       'Connection',
-      'close, X-Hop , authorization',
+      'close, X-Hop , authorization, host',
       'X-Hop',
       '1',
       'Authorization',
       'Bearer x',
-      'Host',
-      'x.test',
     ];
-    assert.deepEqual(upstreamLines(headers), ['Authorization: Bearer x', 'Host: x.test', ...OURS]);
+    assert.deepEqual(upstreamLines(headers), ['Authorization: Bearer x', ...OURS]);
   });
 
   test('the claims of a downstream about itself are replaced, underscore forms included', () => {
@@ -98,20 +80,26 @@ describe('towards the upstream', () => {
     ]);
   });
 
-  test('an upgrade is asked for anew', () => {
-    const headers = ['Connection', 'keep-alive, Upgrade', 'Upgrade', 'websocket', 'Sec-WebSocket-Key', 'k'];
-    assert.deepEqual(upstreamLines(headers, { upgrade: 'websocket' }), [
-      'Sec-WebSocket-Key: k',
-      ...OURS,
-      'Connection: Upgrade',
-      'Upgrade: websocket',
-    ]);
+  test('TE: trailers and no other TE passes, and only where the upstream speaks HTTP/2', () => {
+    assert.deepEqual(upstreamLines(['te', 'trailers'], { isHttp2: true })[0], 'te: trailers');
+    assert.deepEqual(upstreamLines(['te', 'gzip'], { isHttp2: true }), OURS);
+    assert.deepEqual(upstreamLines(['TE', 'trailers']), OURS);
+  });
+
+  test('chunked framing is not mentioned to an upstream that speaks HTTP/2', () => {
+    assert.deepEqual(upstreamLines(['Transfer-Encoding', 'chunked'], { isHttp2: true }), OURS);
+    assert.deepEqual(upstreamLines(['Transfer-Encoding', 'chunked'])[0], 'Transfer-Encoding: chunked');
+  });
+
+  test('a request without Host gets the name that it was routed by', () => {
+    const lines = linesFrom(upstreamHeaders([], factsFrom([]), 'x.test', FORWARDED, false));
+    assert.deepEqual(lines, ['Host: x.test', ...OURS]);
   });
 });
 
 describe('towards the downstream', () => {
   const lines = (headers: string[], keepsFraming: boolean) =>
-    downstreamHeaderText(headers, factsFrom(headers), keepsFraming).split('\r\n').slice(0, -1);
+    linesFrom(downstreamHeaders(headers, factsFrom(headers), keepsFraming));
 
   test('hop-by-hop headers and nominated ones end here, the rest passes', () => {
     const headers = [
@@ -154,4 +142,20 @@ describe('factsFrom', () => {
     assert.deepEqual(facts.connection, ['a', 'b']);
     assert.equal(facts.transferEncoding, 'x,y');
   });
+});
+
+test('trailers that frame, route or identify do not pass', () => {
+  const trailers = [
+    'grpc-status',
+    '0',
+    'Content-Length',
+    '5',
+    'transfer-encoding',
+    'chunked',
+    'Host',
+    'x',
+    'X-Forwarded-For',
+    'y',
+  ];
+  assert.deepEqual(passableTrailers(trailers), ['grpc-status', '0']);
 });

@@ -11,10 +11,10 @@ const HOST = 'Host: x.test:8443';
 
 describe('a request', () => {
   test('is routed by its Host header', () => {
-    const { authority, target, wantsClose, minorVersion } = request('GET /a/?b HTTP/1.1', HOST);
+    const { authority, target, wantsClose, protocol } = request('GET /a/?b HTTP/1.1', HOST);
     assert.deepEqual(
-      { authority, target, wantsClose, minorVersion },
-      { authority: 'x.test:8443', target: '/a/?b', wantsClose: false, minorVersion: 1 },
+      { authority, target, wantsClose, protocol },
+      { authority: 'x.test:8443', target: '/a/?b', wantsClose: false, protocol: 'http/1.1' },
     );
   });
 
@@ -26,6 +26,14 @@ describe('a request', () => {
   test('in absolute form becomes origin form when it names the same host', () => {
     assert.equal(request('GET https://X.test:8443/a?b HTTP/1.1', HOST).target, '/a?b');
     assert.equal(request('GET https://x.test:8443?b HTTP/1.1', HOST).target, '/?b');
+  });
+
+  test('to CONNECT is routed by the server name and keeps its target', () => {
+    const { authority, target, isConnect } = request('CONNECT a.test:443 HTTP/1.1', HOST);
+    assert.deepEqual(
+      { authority, target, isConnect },
+      { authority: 'sni.test', target: 'a.test:443', isConnect: true },
+    );
   });
 
   test('asks for a close by Connection', () => {
@@ -58,8 +66,13 @@ describe('refusals', () => {
   for (const [what, [line, headers]] of Object.entries(refused))
     test(what, () => assert.throws(() => request(line, ...headers), hasCode('REQUEST_MALFORMED')));
 
-  test('CONNECT, which has no meaning here yet', () => {
-    assert.throws(() => request('CONNECT a.test:443 HTTP/1.1', HOST), hasCode('METHOD_NOT_SUPPORTED'));
+  test('a CONNECT target that is not host:port, and a CONNECT with a body', () => {
+    for (const target of ['/', 'a.test', 'http://a.test:80', 'a.test:', 'u@a.test:1', '*'])
+      assert.throws(() => request(`CONNECT ${target} HTTP/1.1`, HOST), hasCode('REQUEST_MALFORMED'), target);
+    assert.throws(
+      () => request('CONNECT a.test:1 HTTP/1.1', HOST, 'Content-Length: 1'),
+      hasCode('REQUEST_MALFORMED'),
+    );
   });
 
   test('an expectation that nobody knows', () => {

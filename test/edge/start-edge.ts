@@ -77,6 +77,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
       router,
       publicPort: () => 443,
       trustedProxies: createAddressSet([]),
+      secureUpstream: (socket) => Promise.resolve({ socket, alpnProtocol: undefined }),
       dialBack: (tunnel, _source, signal) =>
         new Promise((resolve, reject) => {
           dials.push({
@@ -92,7 +93,15 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
           });
         }),
     },
-    { idleMs: 90_000, responseMs: 30_000, requestBodyIdleMs: 20_000, streamIdleMs: 600_000, ...overrides },
+    {
+      idleMs: 90_000,
+      responseMs: 30_000,
+      requestBodyIdleMs: 20_000,
+      streamIdleMs: 600_000,
+      requestsPerConnectionMax: 100,
+      requestsPerTunnelMax: 1_000,
+      ...overrides,
+    },
   );
   const tunnel = registry.open({ agentId: newAgentId(), credentialId: 'crd_1' }, { hostname: 'web' });
   const ends: Duplex[] = [];

@@ -10,15 +10,15 @@ import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Swept } from '../../base/time.ts';
-import type { AgentStream } from '../../stream/agent-stream.ts';
 import type { EdgeConnection, EdgeContext } from '../context.ts';
-import { type Downstream, Exchange } from '../exchange.ts';
-import { downstreamHeaderText, type HeaderFacts } from '../headers.ts';
-import { refusalText } from '../refusal.ts';
+import { Exchange } from '../exchange.ts';
+import { downstreamHeaders, type HeaderFacts, passableTrailers } from '../headers.ts';
+import { refusalBytes } from '../refusal.ts';
 import { type DownstreamRequest, requestFrom } from '../request.ts';
-import { type BodyReader, createBodyReader, EMPTY_BODY, type Framing } from './framing.ts';
-import { HeadReader, parseRequestHead, type ResponseHead } from './head.ts';
-import { writeHeadAndBody } from './write.ts';
+import { type AnswerBody, type Downstream, NO_TRAILERS } from '../sides.ts';
+import { type BodyReader, chunkFrom, createBodyReader, EMPTY_BODY, lastChunkFrom } from './framing.ts';
+import { type HeaderList, HeadReader, headerLines, parseRequestHead, type ResponseHead } from './head.ts';
+import { writeAround } from './write.ts';
 
 // Closing: our last bytes are on their way. Lingering: they have left, and the peer may need a while to read them.
 const STATE = { idle: 0, head: 1, exchange: 2, closing: 3, lingering: 4 } as const;
@@ -26,7 +26,8 @@ const STATE = { idle: 0, head: 1, exchange: 2, closing: 3, lingering: 4 } as con
 export class Http1Downstream implements Downstream, Swept {
   readonly remoteAddress: string;
   readonly remotePort: number;
-  wantsFramed = true;
+  readonly isTrustedProxy: boolean;
+  takesFramed = true;
   readonly #edge: EdgeContext;
   readonly #socket: Duplex;
   readonly #connection: EdgeConnection;
@@ -36,6 +37,8 @@ export class Http1Downstream implements Downstream, Swept {
   #exchange: Exchange | undefined;
   #body: BodyReader = EMPTY_BODY;
   #isBodyFlowing = false;
+  #isBodyFramed = true;
+  #encodesChunks = false;
   /** Bytes that nobody may read yet: a body before its stream is there, or pipelined requests. */
   #held: Buffer | undefined;
   #isReading = false;
@@ -48,6 +51,7 @@ export class Http1Downstream implements Downstream, Swept {
     this.#connection = connection;
     this.remoteAddress = connection.remoteAddress;
     this.remotePort = connection.remotePort;
+    this.isTrustedProxy = edge.trustedProxies.has(connection.remoteAddress);
     edge.sweep.add(this);
     this.#stateSinceMs = edge.sweep.nowMs;
     socket.on('data', this.#onData);
@@ -77,9 +81,10 @@ export class Http1Downstream implements Downstream, Swept {
 
   // Downstream: what the exchange asks of this side.
 
-  startBody(): void {
+  startBody(isFramed: boolean): void {
+    this.#isBodyFramed = isFramed;
     this.#isBodyFlowing = true;
-    if (this.#body.isDone) this.#exchange?.requestEnd();
+    if (this.#body.isDone) this.#exchange?.requestEnd(NO_TRAILERS);
     else this.#readHeld();
   }
 
@@ -95,30 +100,29 @@ export class Http1Downstream implements Downstream, Swept {
 
   writeInterim(head: ResponseHead, facts: HeaderFacts): void {
     // HTTP/1.0 has no interim responses.
-    if (this.#exchange?.request.minorVersion === 0) return;
-    this.#socket.write(
-      `HTTP/1.1 ${head.status} ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, false)}\r\n`,
-      'latin1',
-    );
+    if (this.#exchange?.request.protocol === 'http/1.0') return;
+    const lines = headerLines(downstreamHeaders(head.headers, facts, false));
+    this.#socket.write(`HTTP/1.1 ${head.status} ${head.reason}\r\n${lines}\r\n`, 'latin1');
   }
 
-  writeHead(head: ResponseHead, facts: HeaderFacts, framing: Framing): void {
-    const isUnread = !this.#body.isDone;
-    // Without chunked framing a body of unknown length ends with the connection.
-    const endsWithConnection = framing.kind === 'close' || (framing.kind === 'chunked' && !this.wantsFramed);
-    this.#closesAfterAnswer ||= isUnread || endsWithConnection || this.#edge.isDraining();
-    const connection = this.#closesAfterAnswer ? 'Connection: close\r\n' : '';
-    // RFC 9112 6.1: 204 must not have it, and an HTTP/1.0 downstream would not know it.
-    const keepsFraming = this.wantsFramed && head.status !== 204;
-    this.#pendingHead = `HTTP/1.1 ${head.status} ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, keepsFraming)}${connection}\r\n`;
+  writeHead(head: ResponseHead, facts: HeaderFacts, body: AnswerBody): void {
+    // A body of unknown length is put into chunks, or ends with the connection where there are none.
+    this.#encodesChunks = body === 'open' && this.takesFramed;
+    const endsWithConnection = body === 'open' && !this.takesFramed;
+    this.#closesAfterAnswer ||= !this.#body.isDone || endsWithConnection || this.#edge.isDraining();
+    let lines = headerLines(downstreamHeaders(head.headers, facts, body === 'framed'));
+    if (this.#encodesChunks) lines += 'Transfer-Encoding: chunked\r\n';
+    if (this.#closesAfterAnswer) lines += 'Connection: close\r\n';
+    this.#pendingHead = `HTTP/1.1 ${head.status} ${head.reason}\r\n${lines}\r\n`;
   }
 
   writeBody(chunk: Buffer): boolean {
     const head = this.#pendingHead;
     this.#pendingHead = '';
-    return (
-      writeHeadAndBody(this.#socket, head, chunk) || this.#socket.writableLength < LIMITS.writeBufferBytesMax
-    );
+    const isFlowing = this.#encodesChunks
+      ? writeAround(this.#socket, head + chunkFrom(chunk.length), chunk, '\r\n')
+      : writeAround(this.#socket, head, chunk);
+    return isFlowing || this.#socket.writableLength < LIMITS.writeBufferBytesMax;
   }
 
   flush(): void {
@@ -127,7 +131,9 @@ export class Http1Downstream implements Downstream, Swept {
     this.#pendingHead = '';
   }
 
-  end(): void {
+  end(trailers: HeaderList): void {
+    if (this.#encodesChunks) this.#pendingHead += lastChunkFrom(passableTrailers(trailers));
+    this.#encodesChunks = false;
     this.flush();
     this.#exchange = undefined;
     if (this.#closesAfterAnswer || !this.#body.isDone) return this.#close();
@@ -141,17 +147,16 @@ export class Http1Downstream implements Downstream, Swept {
     this.#writeRefusal(error, request);
   }
 
-  switchProtocol(head: ResponseHead, facts: HeaderFacts, stream: AgentStream, rest: Buffer): void {
-    const upgrade = facts.upgrade ?? this.#exchange?.request.upgrade ?? '';
-    this.#socket.write(
-      `HTTP/1.1 101 ${head.reason}\r\n${downstreamHeaderText(head.headers, facts, false)}Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n\r\n`,
-      'latin1',
-    );
+  switchProtocol(head: ResponseHead, facts: HeaderFacts): Duplex {
+    const request = this.#exchange?.request;
+    let lines = headerLines(downstreamHeaders(head.headers, facts, false));
+    if (request?.upgrade !== undefined)
+      lines += `Connection: Upgrade\r\nUpgrade: ${facts.upgrade ?? request.upgrade}\r\n`;
+    this.#socket.write(`HTTP/1.1 ${head.status} ${head.reason}\r\n${lines}\r\n`, 'latin1');
     this.#exchange = undefined;
     this.#detach();
     if (this.#held) this.#socket.unshift(this.#held);
-    if (rest.length > 0) stream.socket.unshift(rest);
-    this.#edge.relayUpgrade(this.#socket, stream);
+    return this.#socket;
   }
 
   destroy(): void {
@@ -213,8 +218,9 @@ export class Http1Downstream implements Downstream, Swept {
     this.#enter(STATE.exchange);
     this.#body = createBodyReader(request.framing);
     this.#isBodyFlowing = false;
-    this.#closesAfterAnswer ||= request.wantsClose;
-    this.wantsFramed = request.minorVersion === 1;
+    // After a CONNECT that was refused, what follows may be meant for the other end and is no request.
+    this.#closesAfterAnswer ||= request.wantsClose || request.isConnect;
+    this.takesFramed = request.protocol === 'http/1.1';
     this.#exchange = new Exchange(this.#edge, this, request);
     this.#exchange.begin();
     return offset < chunk.length ? chunk.subarray(offset) : undefined;
@@ -222,10 +228,19 @@ export class Http1Downstream implements Downstream, Swept {
 
   /** @returns what follows the body, undefined when nothing does */
   #readBody(exchange: Exchange, chunk: Buffer): Buffer | undefined {
+    const end = this.#takeBody(exchange, chunk);
+    if (this.#body.isDone) exchange.requestEnd(this.#body.trailers ?? NO_TRAILERS);
+    return end < chunk.length ? chunk.subarray(end) : undefined;
+  }
+
+  #takeBody(exchange: Exchange, chunk: Buffer): number {
+    if (!this.#isBodyFramed)
+      return this.#body.take(chunk, 0, (bytes, start, end) =>
+        exchange.requestBody(bytes.subarray(start, end)),
+      );
     const end = this.#body.take(chunk, 0);
     if (end > 0) exchange.requestBody(end === chunk.length ? chunk : chunk.subarray(0, end));
-    if (this.#body.isDone) exchange.requestEnd();
-    return end < chunk.length ? chunk.subarray(end) : undefined;
+    return end;
   }
 
   #hold(bytes: Buffer): void {
@@ -273,7 +288,7 @@ export class Http1Downstream implements Downstream, Swept {
 
   #writeRefusal(error: EngineError, request: DownstreamRequest | undefined): void {
     this.#closesAfterAnswer ||= request === undefined || !this.#body.isDone || this.#edge.isDraining();
-    this.#socket.write(refusalText(error, request, this.#closesAfterAnswer));
+    this.#socket.write(refusalBytes(error, request, this.#closesAfterAnswer));
     if (this.#closesAfterAnswer) return this.#close();
     this.#enter(STATE.idle);
     this.#readHeld();

@@ -6,8 +6,8 @@
  * Invariant: a message that two parsers could frame in two ways is refused, never repaired: that is request smuggling.
  */
 import { LIMITS } from '../../base/limits.ts';
-import { isTrailer } from '../headers.ts';
-import { parseHeaders } from './head.ts';
+import { passableTrailers } from '../headers.ts';
+import { type HeaderList, headerLines, parseHeaders } from './head.ts';
 
 /** How the end of a body is told. */
 export type Framing =
@@ -70,6 +70,8 @@ export interface BodyReader {
    */
   take(chunk: Buffer, offset: number, sink?: PayloadSink): number;
   readonly isDone: boolean;
+  /** What followed a chunked body; complete when it is done. */
+  readonly trailers?: HeaderList;
 }
 
 /** The reader for a framing. */
@@ -81,6 +83,12 @@ export const createBodyReader = (framing: Framing): BodyReader => {
 
 /** The body of a message that has none. */
 export const EMPTY_BODY: BodyReader = { take: (_chunk, offset) => offset, isDone: true };
+
+/** What stands before a chunk of this many bytes; CRLF follows it. */
+export const chunkFrom = (bytes: number): string => `${bytes.toString(16)}\r\n`;
+
+/** The end of a chunked body. */
+export const lastChunkFrom = (trailers: HeaderList): string => `0\r\n${headerLines(trailers)}\r\n`;
 
 /** Counts down; with an infinite length it takes all until the connection ends. */
 class LengthReader implements BodyReader {
@@ -117,6 +125,7 @@ class ChunkedReader implements BodyReader {
   // The line being read when it is split over chunks of the connection, latin1.
   #line = '';
   #trailerBytes = 0;
+  readonly trailers: HeaderList = [];
 
   get isDone(): boolean {
     return this.#state === STATE.done;
@@ -171,9 +180,11 @@ class ChunkedReader implements BodyReader {
       if (this.#trailerBytes > LIMITS.trailerBytesMax) throw new SyntaxError('trailers that are too long');
       // Trailers pass untouched, so they must be as unambiguous as headers.
       if (/[\0-\x08\x0a-\x1f\x7f]/.test(line)) throw new SyntaxError('a control character in a trailer');
+      const trailer = parseHeaders(line, -2);
       // They pass as they came, so one that frames, routes or identifies could only be meant for a parser that takes it for a header.
-      if (!isTrailer(parseHeaders(line, -2)[0] as string))
+      if (passableTrailers(trailer).length === 0)
         throw new SyntaxError('a trailer that only a header may be');
+      this.trailers.push(...trailer);
     }
   }
 }

@@ -166,3 +166,10 @@ export const parseHeaders = (text: string, position: number): HeaderList => {
   }
   return headers;
 };
+
+/** Header lines for an HTTP/1.1 head, each with its line end. */
+export const headerLines = (headers: HeaderList): string => {
+  let text = '';
+  for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return text;
+};

@@ -10,98 +10,109 @@
 import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { AgentStream } from '../../stream/agent-stream.ts';
-import type { Pool, Pooled } from '../../stream/pool.ts';
-import { type ForwardedFacts, factsFrom, type HeaderFacts, upstreamHeaderText } from '../headers.ts';
+import type { Pool } from '../../stream/pool.ts';
+import { type ForwardedFacts, factsFrom, type HeaderFacts, upstreamHeaders } from '../headers.ts';
 import type { DownstreamRequest } from '../request.ts';
-import { type BodyReader, createBodyReader, EMPTY_BODY, type Framing, responseFraming } from './framing.ts';
-import { HeadReader, parseResponseHead, type ResponseHead } from './head.ts';
-import { writeHeadAndBody } from './write.ts';
+import {
+  type AnswerBody,
+  NO_TRAILERS,
+  type ResponseSink,
+  type Upstream,
+  type UpstreamConnection,
+} from '../sides.ts';
+import { type Challenge, createChallenge, isMet } from '../websocket.ts';
+import {
+  type BodyReader,
+  chunkFrom,
+  createBodyReader,
+  EMPTY_BODY,
+  type Framing,
+  lastChunkFrom,
+  responseFraming,
+} from './framing.ts';
+import { type HeaderList, HeadReader, headerLines, parseResponseHead, type ResponseHead } from './head.ts';
+import { writeAround } from './write.ts';
 
-/** Who gets the answer. After `responseEnd`, `switched` or `upstreamFailed` nothing more comes. */
-export interface ResponseSink {
-  /** Whether chunked bodies are wanted with their framing, to be passed on untouched. */
-  readonly wantsFramed: boolean;
-  interim(head: ResponseHead, facts: HeaderFacts): void;
-  responseHead(head: ResponseHead, facts: HeaderFacts, framing: Framing): void;
-  responseBody(chunk: Buffer): void;
-  responseEnd(): void;
-  /** 101: the stream carries another protocol from here on; `rest` is what followed the head. */
-  switched(head: ResponseHead, facts: HeaderFacts, rest: Buffer): void;
-  /** @param hasAnswered whether any byte of the answer had arrived */
-  upstreamFailed(error: EngineError, hasAnswered: boolean): void;
-  /** The upstream takes request body again. */
-  upstreamDrained(): void;
-  /** All that has arrived so far has been handed over. */
-  responseFlush(): void;
-}
-
-/** Wraps a stream for HTTP/1.1; made by the pool of its tunnel. */
-export class Http1Upstream implements Pooled {
+/** Wraps the socket of a stream, or the TLS inside it; made for the pool of its tunnel. */
+export class Http1Upstream implements Upstream, UpstreamConnection {
+  readonly capacity = 1;
+  readonly takesUpgrades = true;
+  readonly takesFramed = true;
+  lentCount = 0;
   idleSinceMs = 0;
-  readonly stream: AgentStream;
   readonly #socket: Duplex;
-  readonly #pool: Pool<Http1Upstream>;
+  readonly #pool: Pool<UpstreamConnection>;
   readonly #headReader = new HeadReader(LIMITS.responseHeadBytesMax);
   #sink: ResponseSink | undefined;
+  #request: DownstreamRequest | undefined;
+  #challenge: Challenge | undefined;
   #body: BodyReader | undefined;
-  #method = '';
   #pendingHead = '';
   #exchangeCount = 0;
   #interimCount = 0;
   #hasAnswered = false;
+  #encodesChunks = false;
   #isRequestSent = false;
   #isReusable = true;
   #endsWithConnection = false;
-  #acceptsUpgrade = false;
 
-  constructor(stream: AgentStream, pool: Pool<Http1Upstream>) {
-    this.stream = stream;
-    this.#socket = stream.socket;
+  constructor(socket: Duplex, pool: Pool<UpstreamConnection>) {
+    this.#socket = socket;
     this.#pool = pool;
-    this.#socket.on('data', this.#onData);
-    this.#socket.on('drain', this.#onDrain);
-    this.#socket.on('end', this.#onEnd);
-    this.#socket.on('error', this.#onError);
-    this.#socket.on('close', this.#onClose);
+    socket.on('data', this.#onData);
+    socket.on('drain', this.#onDrain);
+    socket.on('end', this.#onEnd);
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
     // It comes paused, and a listener alone does not undo that.
-    this.#socket.resume();
+    socket.resume();
   }
 
-  /** Whether an exchange was on it before: then the upstream may have closed it just as the next request was sent. */
+  get isRetired(): boolean {
+    return this.#socket.destroyed;
+  }
+
   get isReused(): boolean {
     return this.#exchangeCount > 1;
   }
 
-  /** Queues the request head; it leaves with the first bytes of the body, or at `flush`. */
+  open(): Upstream {
+    return this;
+  }
+
   begin(sink: ResponseSink, request: DownstreamRequest, forwarded: ForwardedFacts): void {
     this.#sink = sink;
-    this.#method = request.method;
+    this.#request = request;
     this.#body = undefined;
     this.#exchangeCount += 1;
     this.#interimCount = 0;
     this.#hasAnswered = false;
     this.#isRequestSent = false;
-    this.#acceptsUpgrade = request.upgrade !== undefined;
-    // An HTTP/1.0 request may come without Host, which HTTP/1.1 must have.
-    const host = request.facts.hostCount === 0 ? `Host: ${request.authority}\r\n` : '';
-    this.#pendingHead =
-      `${request.method} ${request.target} HTTP/1.1\r\n${host}` +
-      `${upstreamHeaderText(request.headers, request.facts, request.authority, forwarded, request.upgrade)}\r\n`;
+    const { method, target, authority, facts, upgrade, framing, isConnect } = request;
+    this.#challenge = upgrade === undefined ? undefined : createChallenge(request);
+    const headers = this.#challenge?.headers ?? request.headers;
+    // A CONNECT names the other end in Host too (RFC 9112 3.2), which HTTP/2 does not.
+    const passed = upstreamHeaders(headers, facts, isConnect ? target : authority, forwarded, false);
+    // A body that did not come in chunks of HTTP/1.1 and has no length is put into chunks here.
+    this.#encodesChunks = framing.kind === 'chunked' && request.protocol === 'h2';
+    let text = `${method} ${target} HTTP/1.1\r\n${headerLines(passed)}`;
+    if (this.#encodesChunks) text += 'Transfer-Encoding: chunked\r\n';
+    if (upgrade !== undefined) text += `Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`;
+    this.#pendingHead = `${text}\r\n`;
   }
 
-  /** @returns false when the body should wait for `upstreamDrained` */
   sendBody(chunk: Buffer): boolean {
     const head = this.#pendingHead;
     this.#pendingHead = '';
-    return (
-      writeHeadAndBody(this.#socket, head, chunk) || this.#socket.writableLength < LIMITS.writeBufferBytesMax
-    );
+    const isFlowing = this.#encodesChunks
+      ? writeAround(this.#socket, head + chunkFrom(chunk.length), chunk, '\r\n')
+      : writeAround(this.#socket, head, chunk);
+    return isFlowing || this.#socket.writableLength < LIMITS.writeBufferBytesMax;
   }
 
-  /** The request is whole. */
-  endRequest(): void {
+  endRequest(trailers: HeaderList): void {
     this.#isRequestSent = true;
+    if (this.#encodesChunks) this.#pendingHead += lastChunkFrom(trailers);
     this.flush();
   }
 
@@ -119,10 +130,15 @@ export class Http1Upstream implements Pooled {
     this.#socket.resume();
   }
 
-  /** Ends the stream now; its exchange, if any, hears nothing more. */
+  abandon(): void {
+    this.destroy();
+  }
+
   destroy(cause?: unknown): void {
+    const isLent = this.#sink !== undefined;
     this.#sink = undefined;
-    this.#pool.forget(this);
+    if (isLent) this.#pool.lose(this);
+    else this.#pool.retire(this);
     this.#socket.destroy(cause instanceof Error ? cause : undefined);
   }
 
@@ -142,7 +158,7 @@ export class Http1Upstream implements Pooled {
     while (offset < chunk.length && this.#sink) {
       if (this.#body) {
         const end = this.#readBody(this.#sink, this.#body, chunk, offset);
-        if (this.#body.isDone) return this.#finish(end === chunk.length);
+        if (this.#body?.isDone) return this.#finish(end === chunk.length);
         offset = end;
       } else {
         offset = this.#headReader.push(chunk, offset);
@@ -153,7 +169,7 @@ export class Http1Upstream implements Pooled {
   }
 
   #readBody(sink: ResponseSink, body: BodyReader, chunk: Buffer, offset: number): number {
-    if (!sink.wantsFramed)
+    if (!sink.takesFramed)
       return body.take(chunk, offset, (bytes, start, end) => sink.responseBody(bytes.subarray(start, end)));
     const end = body.take(chunk, offset);
     sink.responseBody(offset === 0 && end === chunk.length ? chunk : chunk.subarray(offset, end));
@@ -163,28 +179,34 @@ export class Http1Upstream implements Pooled {
   #readHead(sink: ResponseSink, chunk: Buffer, offset: number): void {
     const head = parseResponseHead(this.#headReader.text);
     const facts = factsFrom(head.headers);
+    const { method, upgrade, isConnect } = this.#request as DownstreamRequest;
     if (head.status === 101) {
-      if (!this.#acceptsUpgrade) throw new SyntaxError('a switch of protocols that nobody asked for');
-      return this.#switch(sink, head, facts, chunk.subarray(offset));
+      if (upgrade === undefined || (facts.upgrade ?? upgrade).toLowerCase() !== upgrade.toLowerCase())
+        throw new SyntaxError('a switch of protocols that nobody asked for');
+      if (this.#challenge && !isMet(this.#challenge, head.headers))
+        throw new SyntaxError('a Sec-WebSocket-Accept that does not answer the key');
     }
+    if (head.status === 101 || (isConnect && head.status >= 200 && head.status < 300))
+      return this.#switch(sink, head, facts, chunk.subarray(offset));
     if (head.status < 200) {
       this.#interimCount += 1;
       if (this.#interimCount > LIMITS.interimResponsesMax)
         throw new SyntaxError('too many interim responses');
       return sink.interim(head, facts);
     }
-    const framing = responseFraming(facts, head.status, this.#method);
+    const framing = responseFraming(facts, head.status, method);
     this.#endsWithConnection = framing.kind === 'close';
     const isPersistent =
       head.minorVersion === 1 ? !facts.connection.includes('close') : facts.connection.includes('keep-alive');
     this.#isReusable = isPersistent && !this.#endsWithConnection;
     this.#body = createBodyReader(framing);
-    sink.responseHead(head, facts, framing);
+    sink.responseHead(head, facts, answerBodyFrom(framing, sink.takesFramed));
     if (this.#body === EMPTY_BODY) this.#finish(offset === chunk.length);
   }
 
   #finish(isClean: boolean): void {
     const sink = this.#sink;
+    const trailers = this.#body?.trailers ?? NO_TRAILERS;
     this.#sink = undefined;
     this.#body = undefined;
     // An upstream that answers before it has read the whole request leaves the stream in doubt.
@@ -198,23 +220,26 @@ export class Http1Upstream implements Pooled {
       this.#socket.resume();
       // First the stream, then the answer: a pipelined request finds it idle.
       this.#pool.release(this);
-      sink?.responseEnd();
     } else {
-      sink?.responseEnd();
-      this.destroy();
+      this.#pool.lose(this);
+      this.#socket.destroy();
     }
+    sink?.responseEnd(trailers);
   }
 
   #switch(sink: ResponseSink, head: ResponseHead, facts: HeaderFacts, rest: Buffer): void {
+    const socket = this.#socket;
     this.#sink = undefined;
-    this.#pool.forget(this);
-    this.#socket.pause();
-    this.#socket.removeListener('data', this.#onData);
-    this.#socket.removeListener('drain', this.#onDrain);
-    this.#socket.removeListener('end', this.#onEnd);
-    this.#socket.removeListener('error', this.#onError);
-    this.#socket.removeListener('close', this.#onClose);
-    sink.switched(head, facts, rest);
+    socket.pause();
+    socket.removeListener('data', this.#onData);
+    socket.removeListener('drain', this.#onDrain);
+    socket.removeListener('end', this.#onEnd);
+    socket.removeListener('error', this.#onError);
+    socket.removeListener('close', this.#onClose);
+    // What was switched still runs through the tunnel, and counts.
+    socket.once('close', () => this.#pool.lose(this));
+    if (rest.length > 0) socket.unshift(rest);
+    sink.switched(head, facts, socket);
   }
 
   #onDrain = (): void => this.#sink?.upstreamDrained();
@@ -242,6 +267,11 @@ export class Http1Upstream implements Pooled {
     sink?.upstreamFailed(error, hasAnswered);
   }
 }
+
+const answerBodyFrom = (framing: Framing, takesFramed: boolean): AnswerBody => {
+  if (framing.kind === 'chunked') return takesFramed ? 'framed' : 'open';
+  return framing.kind === 'close' ? 'open' : framing.kind;
+};
 
 const errorFrom = (thrown: unknown): EngineError => {
   if (thrown instanceof RangeError)

@@ -5,19 +5,22 @@ import type { Duplex } from 'node:stream';
 const JOIN_BYTES_MAX = 16_384;
 
 /**
- * Writes a head and the body bytes behind it.
- * @param head latin1 text, '' for none
+ * Writes what stands before a piece of body, the piece, and what stands behind it.
+ * @param before latin1 text: a head, the size of a chunk; '' for none
+ * @param after latin1 text
  * @returns false when the peer should be given time to drain
  */
-export const writeHeadAndBody = (socket: Duplex, head: string, body: Buffer | undefined): boolean => {
-  if (body === undefined) return socket.write(head, 'latin1');
-  if (head === '') return socket.write(body);
-  if (head.length + body.length <= JOIN_BYTES_MAX) {
-    const joined = Buffer.allocUnsafe(head.length + body.length);
-    joined.write(head, 'latin1');
-    body.copy(joined, head.length);
+export const writeAround = (socket: Duplex, before: string, body: Buffer, after = ''): boolean => {
+  if (before === '' && after === '') return socket.write(body);
+  const bodyEnd = before.length + body.length;
+  if (bodyEnd <= JOIN_BYTES_MAX) {
+    const joined = Buffer.allocUnsafe(bodyEnd + after.length);
+    joined.write(before, 'latin1');
+    body.copy(joined, before.length);
+    joined.write(after, bodyEnd, 'latin1');
     return socket.write(joined);
   }
-  socket.write(head, 'latin1');
-  return socket.write(body);
+  if (before !== '') socket.write(before, 'latin1');
+  const isFlowing = socket.write(body);
+  return after === '' ? isFlowing : socket.write(after, 'latin1');
 };
