@@ -24,7 +24,6 @@ const startAnswering = async (t: TestContext, answer: string, how: 'write' | 'en
 describe('an answer that has no body', () => {
   const CASES: [what: string, line: string, answer: string][] = [
     ['HEAD', 'HEAD /', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n'],
-    ['HEAD of a chunked page', 'HEAD /', 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n'],
     ['204', 'DELETE /', 'HTTP/1.1 204 No Content\r\n\r\n'],
     ['304 with a length', 'GET /', 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n'],
     ['a length of 0', 'GET /', 'HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n'],
@@ -38,6 +37,12 @@ describe('an answer that has no body', () => {
       assert.equal(upstream.connections.length, 1, 'and its stream is used again');
     });
 
+  test('does not claim a coding: HEAD', async (t) => {
+    const { engine } = await startAnswering(t, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n');
+    const { ask } = await connectAsker(t, engine);
+    assert.equal(await ask(requestText('HEAD /'), '\r\n\r\n'), 'HTTP/1.1 200 OK\r\n\r\n');
+  });
+
   test('does not claim a coding: 204', async (t) => {
     const { engine } = await startAnswering(
       t,
@@ -49,17 +54,21 @@ describe('an answer that has no body', () => {
 });
 
 describe('an answer that ends with its connection', () => {
-  test('is whole for the downstream when its connection ends', async (t) => {
+  test('is whole for the downstream by its last chunk, and the connection goes on', async (t) => {
     const { engine } = await startAnswering(t, 'HTTP/1.1 200 OK\r\n\r\nno length', 'end');
-    const answer = await exchangeRaw(engine, HOSTNAME, requestText('GET /'));
-    assert.equal(answer, 'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nno length');
+    const { ask } = await connectAsker(t, engine);
+    for (let count = 0; count < 2; count += 1)
+      assert.equal(
+        await ask(requestText('GET /'), '\r\n0\r\n\r\n'),
+        'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\nno length\r\n0\r\n\r\n',
+      );
   });
 
   test('may come from HTTP/1.0', async (t) => {
     const { engine } = await startAnswering(t, 'HTTP/1.0 200 OK\r\n\r\nold', 'end');
     assert.match(
-      await exchangeRaw(engine, HOSTNAME, requestText('GET /')),
-      /^HTTP\/1.1 200 OK\r\n.*\r\nold$/s,
+      await exchangeRaw(engine, HOSTNAME, requestText('GET /', 'Connection: close')),
+      /^HTTP\/1.1 200 OK\r\n.*\r\n3\r\nold\r\n0\r\n\r\n$/s,
     );
   });
 

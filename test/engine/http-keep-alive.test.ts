@@ -57,7 +57,8 @@ describe('a stream', () => {
     const engine = await startPublished(t, upstream);
     const { ask } = await connectAsker(t, engine);
     for (let count = 0; count < 5; count += 1) await ask(requestText('GET /'), 'ok');
-    assert.equal(upstream.connections.length, 5);
+    // Streams that are kept warm for a busy tunnel have carried nothing.
+    assert.equal(upstream.connections.filter(({ text }) => text !== '').length, 5);
     assert.deepEqual(refusals(engine), []);
   });
 });
