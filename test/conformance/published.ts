@@ -1,0 +1,119 @@
+/**
+ * What the tools are pointed at: an engine and an agent, started from source with the commands of the README, and our upstream
+ * behind them.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ROOT } from '../interop/command.ts';
+import { type ConformanceUpstream, startUpstream } from './upstream.ts';
+
+const START_MS_MAX = 60_000;
+const STOP_MS_MAX = 15_000;
+const OUTPUT_CHARS_KEPT = 4_000;
+
+/** A tunnel that is online. */
+export interface Published {
+  /** The published name; few resolvers know names below localhost, so tools are told the address: 127.0.0.1. */
+  readonly host: string;
+  readonly port: number;
+  readonly caFile: string;
+  readonly certificateFile: string;
+  /** A directory that is gone after the run. */
+  readonly directory: string;
+  readonly upstream: ConformanceUpstream;
+  /** Ends everything; throws when the engine or the agent did not live, or end, as it should. */
+  stop(): Promise<void>;
+}
+
+/** A command of ours, running. */
+interface Running {
+  readonly child: ChildProcess;
+  readonly name: string;
+  tail(): string;
+}
+
+const startCommand = (args: readonly string[]): Running => {
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
+    cwd: ROOT,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (chunk: Buffer) => {
+      output = (output + chunk.toString()).slice(-OUTPUT_CHARS_KEPT);
+    });
+  return { child, name: args[0] ?? '', tail: () => output };
+};
+
+/** Waits until a command prints its forwarding address, which it does when its tunnel is online. */
+const addressFrom = async ({ child, name, tail }: Running): Promise<URL> => {
+  const deadline = performance.now() + START_MS_MAX;
+  while (performance.now() < deadline && child.exitCode === null) {
+    const [address] = /https:\/\/\S+(?=\s)/.exec(tail()) ?? [];
+    if (address !== undefined) return new URL(address);
+    await sleep(20);
+  }
+  throw new Error(`\`${name}\` did not publish anything; it said:\n${tail()}`);
+};
+
+const stopCommand = async ({ child, name, tail }: Running): Promise<void> => {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill('SIGTERM');
+    const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS_MAX);
+    await once(child, 'exit');
+    clearTimeout(timer);
+  }
+  if (child.exitCode !== 0)
+    throw new Error(`\`${name}\` ended with ${child.signalCode ?? child.exitCode}; it said:\n${tail()}`);
+};
+
+/** Starts everything. */
+export const publish = async (): Promise<Published> => {
+  const directory = mkdtempSync(join(tmpdir(), 'rstream-conformance-'));
+  const upstream = await startUpstream();
+  const running: Running[] = [];
+  // Whoever ends this process by a signal means its children too.
+  const kill = () => {
+    for (const { child } of running) child.kill('SIGKILL');
+  };
+  process.once('exit', kill);
+  const stop = async () => {
+    try {
+      for (const command of running.reverse()) await stopCommand(command);
+    } finally {
+      kill();
+      upstream.stop();
+      rmSync(directory, { recursive: true, force: true });
+    }
+  };
+  const start = (...args: string[]): Promise<URL> => {
+    const command = startCommand(args);
+    running.push(command);
+    return addressFrom(command);
+  };
+  const data = join(directory, 'data');
+  const caFile = join(data, 'ca.pem');
+  try {
+    const { port } = await start('quickstart', '--dir', data, '--listen', '127.0.0.1:0');
+    const engine = ['--engine', `localhost:${port}`, '--ca-file', caFile];
+    const token = ['--token-file', join(data, 'agent-token')];
+    const service = `127.0.0.1:${upstream.port}`;
+    const { hostname } = await start('forward', service, ...engine, ...token, '--hostname', 'conformance');
+    return {
+      host: hostname,
+      port: Number(port),
+      caFile,
+      certificateFile: join(data, 'server.pem'),
+      directory,
+      upstream,
+      stop,
+    };
+  } catch (error) {
+    await stop().catch(() => {});
+    throw error;
+  }
+};
