@@ -1,41 +1,17 @@
 /**
- * Interleaved rounds of subject and reference, and what they say: CPU seconds of one process per request or per GiB.
+ * Interleaved rounds of subject and reference, and what they say.
  *
  * Why interleaved, and why ratios round by round: a shared machine's speed drifts over minutes, and both sides of a ratio taken within seconds
  * of each other drift together. The median ignores the odd round that a neighbour spoiled; the spread shows that there was one.
  */
-import { type Load, runLoad, type Target } from './load.ts';
-import { cpuSeconds } from './process.ts';
-
-/** A proxy that can be measured. */
-export interface Subject extends Target {
-  pid: number;
-}
-
-/** A load with the unit in which its cost is told. */
-export interface Workload extends Load {
-  name: string;
-  unit: 'us/request' | 's/GiB';
-  /** Greatest ratio to the reference that the project wants to see. */
-  ratioAim: number;
-}
-
-/** One subject in one round. */
-export interface Sample {
-  cost: number;
-  cpuSeconds: number;
-  requests: number;
-  bodyBytes: number;
-  seconds: number;
-  requestMsMean: number;
-  tls: string;
-}
+import { figureKind, type Sample } from './figures.ts';
+import type { Subject } from './subject.ts';
+import type { Aim, Workload } from './workloads.ts';
 
 /** One round. */
 export interface Round {
   engine: Sample;
   nginx: Sample;
-  ratio: number;
 }
 
 /** Median and range of one figure over all rounds. */
@@ -45,16 +21,23 @@ export interface Spread {
   max: number;
 }
 
-/** A workload's rounds and their summary. */
-export interface Measurement {
-  workload: Workload;
-  rounds: Round[];
+/** One figure over all rounds. */
+export interface Figure extends Aim {
   engine: Spread;
   nginx: Spread;
+  /** Of each round: engine to nginx. */
   ratio: Spread;
+  /** Medians of what went through meanwhile, for figures of cost. */
+  rate?: { unit: string; engine: number; nginx: number };
 }
 
-const GIB = 2 ** 30;
+/** A workload's rounds and their summary. */
+export interface Measurement {
+  name: string;
+  what: string;
+  figures: Figure[];
+  rounds: Round[];
+}
 
 /** Median and range; the mean of the middle two where the count is even. */
 export const spreadFromValues = (values: number[]): Spread => {
@@ -64,42 +47,52 @@ export const spreadFromValues = (values: number[]): Spread => {
   return { median, min: sorted[0]!, max: sorted.at(-1)! };
 };
 
-/** Puts one load on one subject and reads the CPU time of its process before and after. */
-export const takeSample = async (subject: Subject, workload: Workload): Promise<Sample> => {
-  const before = cpuSeconds(subject.pid);
-  const result = await runLoad(subject, workload);
-  const spent = cpuSeconds(subject.pid) - before;
-  const cost =
-    workload.unit === 'us/request' ? (spent * 1e6) / result.requests : spent / (result.bodyBytes / GIB);
-  return { cost, cpuSeconds: spent, ...result };
+/** One figure out of the rounds. */
+export const figureFromRounds = (rounds: Round[], aim: Aim): Figure => {
+  const { of, rate } = figureKind(aim.unit);
+  const over = (value: (round: Round) => number): Spread => spreadFromValues(rounds.map(value));
+  return {
+    ...aim,
+    engine: over(({ engine }) => of(engine)),
+    nginx: over(({ nginx }) => of(nginx)),
+    ratio: over(({ engine, nginx }) => of(engine) / of(nginx)),
+    ...(rate && {
+      rate: {
+        unit: rate.unit,
+        engine: over(({ engine }) => rate.of(engine)).median,
+        nginx: over(({ nginx }) => rate.of(nginx)).median,
+      },
+    }),
+  };
 };
 
-/** Warms both subjects up with one run each, then measures them in turn. `onRound` hears of each round as it ends. */
+/** How much to measure. */
+export interface Amount {
+  rounds: number;
+  /** Of each round and side, for workloads that run for a time. */
+  seconds: number;
+  /** Before the first round, for each side. */
+  warmUpSeconds: number;
+}
+
+/** Warms both subjects up with a run each, then measures them in turn. `onRound` hears of each round as it ends. */
 export const measure = async (
-  workload: Workload,
-  engine: Subject,
-  nginx: Subject,
-  roundCount: number,
+  { name, what, figures, run }: Workload,
+  { engine, nginx }: { engine: Subject; nginx: Subject },
+  amount: Amount,
   onRound: (round: Round) => void,
 ): Promise<Measurement> => {
-  await runLoad(engine, workload);
-  await runLoad(nginx, workload);
+  if (amount.warmUpSeconds > 0)
+    for (const subject of [engine, nginx]) await run(subject, amount.warmUpSeconds);
   const rounds: Round[] = [];
-  while (rounds.length < roundCount) {
+  while (rounds.length < amount.rounds) {
     // Who goes first alternates: whatever going second costs or spares, both have it equally often.
     const isEngineFirst = rounds.length % 2 === 0;
-    const first = await takeSample(isEngineFirst ? engine : nginx, workload);
-    const second = await takeSample(isEngineFirst ? nginx : engine, workload);
-    const [ours, theirs] = isEngineFirst ? [first, second] : [second, first];
-    const round = { engine: ours, nginx: theirs, ratio: ours.cost / theirs.cost };
+    const first = await run(isEngineFirst ? engine : nginx, amount.seconds);
+    const second = await run(isEngineFirst ? nginx : engine, amount.seconds);
+    const round = isEngineFirst ? { engine: first, nginx: second } : { engine: second, nginx: first };
     rounds.push(round);
     onRound(round);
   }
-  return {
-    workload,
-    rounds,
-    engine: spreadFromValues(rounds.map((round) => round.engine.cost)),
-    nginx: spreadFromValues(rounds.map((round) => round.nginx.cost)),
-    ratio: spreadFromValues(rounds.map((round) => round.ratio)),
-  };
+  return { name, what, figures: figures.map((aim) => figureFromRounds(rounds, aim)), rounds };
 };

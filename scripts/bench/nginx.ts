@@ -8,8 +8,9 @@ import { closeSync, mkdirSync, openSync, truncateSync, writeFileSync } from 'nod
 import { join } from 'node:path';
 import { freePort, type Running, start } from './process.ts';
 
-/** Body of the small answer: 100 bytes. */
-const SMALL_BODY = `${'rstream '.repeat(12)}end.`;
+/** Bodies of the upstream's answers by path; `/bulk` has as many bytes as the bench asks for. */
+export const BODY_BYTES = { '/': 1024, '/64k': 65_536, '/1m': 1_048_576 } as const;
+const SMALL_BODY = 'rstream '.repeat(BODY_BYTES['/'] / 8);
 // nginx closes a connection after 1,000 requests by default; no handshake may fall into a measured window for that.
 const REQUESTS_MAX = 1_000_000_000;
 
@@ -33,7 +34,7 @@ const startNginx = async (name: string, dir: string, http: (port: number) => str
   const config = `
 daemon off; master_process off; worker_processes 1;
 pid ${join(dir, 'nginx.pid')}; error_log stderr;
-events { worker_connections 1024; }
+events { worker_connections 8192; }
 http {
   access_log off; tcp_nodelay on; ${temporary}
   keepalive_requests ${REQUESTS_MAX}; keepalive_timeout 300s;
@@ -45,27 +46,39 @@ http {
   return { port, ...start(name, 'nginx', ['-p', dir, '-e', 'stderr', '-c', path]) };
 };
 
-/** The upstream: `/` answers 100 bytes, `/bulk` a file of `bulkBytes`. */
-export const startUpstream = async (dir: string, bulkBytes: number): Promise<Nginx> => {
+/** Where nginx passes upgrades on as proxies do that have to: by hand. */
+const upgradeTo = (target: string): string => `location = /echo {
+      proxy_pass http://${target};
+      proxy_http_version 1.1;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection upgrade;
+      proxy_set_header Host $host;
+    }`;
+
+/** The upstream: the bodies of {@link BODY_BYTES}, `/bulk`, and at `/echo` the WebSocket server of `echoPort`. */
+export const startUpstream = async (dir: string, bulkBytes: number, echoPort: number): Promise<Nginx> => {
   const files = join(dir, 'files');
   mkdirSync(files, { recursive: true });
-  const bulk = join(files, 'bulk');
-  closeSync(openSync(bulk, 'w'));
-  // A hole instead of bytes: TLS does not compress, and the page cache is all that is read.
-  truncateSync(bulk, bulkBytes);
+  for (const [path, bytes] of Object.entries({ ...BODY_BYTES, '/bulk': bulkBytes })) {
+    if (path === '/') continue;
+    closeSync(openSync(join(files, path), 'w'));
+    // A hole instead of bytes: TLS does not compress, and the page cache is all that is read.
+    truncateSync(join(files, path), bytes);
+  }
   return startNginx(
     'upstream nginx',
     dir,
     (port) => `server {
     listen 127.0.0.1:${port};
     sendfile on;
+    root ${files};
     location = / { default_type text/plain; return 200 "${SMALL_BODY}"; }
-    location = /bulk { root ${files}; }
+    ${upgradeTo(`127.0.0.1:${echoPort}`)}
   }`,
   );
 };
 
-/** The reference: one nginx process that terminates TLS and passes each request to the upstream over kept connections. */
+/** The reference: one nginx process that terminates TLS, speaks HTTP/2 too, and passes each request to the upstream over kept connections. */
 export const startProxy = async (
   dir: string,
   upstreamPort: number,
@@ -75,11 +88,12 @@ export const startProxy = async (
     'reference nginx',
     dir,
     (port) => `ssl_protocols TLSv1.2 TLSv1.3;
-  upstream app { server 127.0.0.1:${upstreamPort}; keepalive 64; keepalive_requests ${REQUESTS_MAX}; }
+  upstream app { server 127.0.0.1:${upstreamPort}; keepalive 512; keepalive_requests ${REQUESTS_MAX}; }
   server {
-    listen 127.0.0.1:${port} ssl;
+    listen 127.0.0.1:${port} ssl http2;
     ssl_certificate ${certificate.certificate};
     ssl_certificate_key ${certificate.key};
+    ${upgradeTo('app')}
     location / {
       proxy_pass http://app;
       proxy_http_version 1.1;
