@@ -146,7 +146,7 @@ describe('a connection of a downstream', () => {
     });
 
   test('that leaves room for no answer has its streams reset in time', async (t) => {
-    const edge = startEdge(t, { idleMs: 30_000 });
+    const edge = startEdge(t, { idleMs: 8_000 });
     // SETTINGS_INITIAL_WINDOW_SIZE = 0 (RFC 9113 6.5.2).
     const noWindow = frame(TYPE.settings, 0, 0, '\0\x04\0\0\0\0');
     const end = connectRaw(edge, noWindow, headersFrame(1, pseudoFields(HOSTNAME)));
@@ -155,7 +155,7 @@ describe('a connection of a downstream', () => {
     upstream.socket.write(OK);
     await end.next(TYPE.headers, 1);
     assert.equal(edge.edge.pooledCount, 1, 'the upstream is free for others');
-    await pass(edge, 40_000);
+    await pass(edge, 12_000);
     assert.equal(codeOf(await end.next(TYPE.reset, 1)), CODE.cancel);
   });
 
