@@ -10,7 +10,7 @@ import { createApi } from './api/app.ts';
 import { createAddressSet, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
-import { type Clock, createSweep, every, pause } from './base/time.ts';
+import { type Clock, createSweep, every, inBackground, pause } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
 import { createEdge } from './edge/edge.ts';
@@ -18,6 +18,7 @@ import { createRedirect } from './edge/redirect.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
+import { listenOnPort } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
@@ -34,10 +35,12 @@ export interface EngineCounts {
   readonly dials: number;
   /** Private streams that are relayed. */
   readonly privateStreams: number;
-  /** Downstream connections that speak HTTP, or were upgraded. */
+  /** Downstream connections, those of raw tunnels and of private HTTP ones included. */
   readonly downstreams: number;
   /** Idle streams and waiters of all pools. */
   readonly pooled: number;
+  /** Ports of TCP tunnels. */
+  readonly ports: number;
   readonly timers: number;
 }
 
@@ -72,8 +75,22 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const router = createRouter({ registry, clock });
   const sweep = createSweep(clock, 1_000);
 
+  // Each of the two doors needs the other, and neither before the first connection.
   const door = createAgentDoor(
-    { clock, log, registry, verifyCredential: credentials.verify },
+    {
+      clock,
+      log,
+      registry,
+      verifyCredential: credentials.verify,
+      reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
+      privateEdge: {
+        dialUpstream: (...dial) => edge.dialUpstream(...dial),
+        serveHttp: (socket, connection, tunnel) =>
+          inBackground(edge.acceptPrivate(socket, connection, tunnel), (error) =>
+            log.error({ error }, 'a private connection was not served'),
+          ),
+      },
+    },
     {
       version: VERSION,
       dialBackMs: secondsOf(timeouts.stream_request_seconds),
@@ -91,6 +108,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       dialBack: door.dialBack,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
+      listenOnPort: (port, onConnection) => listenOnPort(config.tcp.listen_host, port, onConnection),
     },
     {
       idleMs: secondsOf(timeouts.http_idle_seconds),
@@ -100,6 +118,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       requestsPerConnectionMax: config.limits.requests_per_connection,
       requestsPerTunnelMax: config.limits.requests_per_tunnel,
       requestBodyBytesMax: config.limits.request_body_bytes,
+      tcpPorts: config.tcp.enabled ? portRangeOf(config.tcp.port_range) : undefined,
     },
   );
   let isDraining = false;
@@ -138,9 +157,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     recheck.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
-    edge.destroy();
     api.destroy();
-    await Promise.all([door.destroy(), doorstep.destroy()]);
+    await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
     database.close();
   };
 
@@ -191,11 +209,16 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         privateStreams: streams,
         downstreams: edge.connectionCount,
         pooled: edge.pooledCount,
+        ports: edge.portCount,
         timers: clock.pendingCount,
       };
     },
   };
 };
 
-// The configuration's own check has made sure that it splits.
+// The configuration's own checks have made sure that both split.
 const listenAddressOf = (text: string) => splitListenAddress(text) ?? { host: '', port: 0 };
+const portRangeOf = (text: string) => {
+  const [first = 0, last = first] = text.split('-').map(Number);
+  return { first, last };
+};

@@ -73,6 +73,8 @@ export const ERRORS = {
   // Tunnels.
   PROPERTIES_INVALID: row(400, 2000, 'agent', false, 'The tunnel was refused: {problem}.', 'Change the property that is named and open the tunnel again.'),
   HOSTNAME_INVALID: row(400, 2000, 'agent', false, 'The hostname {hostname} is outside this engine: ask for a single label or <label>.{suffix}.', 'Ask for a bare label; the engine adds its own domain.'),
+  PORT_IN_USE: row(409, 8000, 'agent', true, 'TCP port is already in use.', 'Ask for another port or for none, or stop what uses this one.'),
+  PORTS_EXHAUSTED: row(503, 7000, 'engine', true, 'Every TCP port from {first} to {last} is in use.', 'Try again later; the operator can widen tcp.port_range.'),
   HOSTNAME_IN_USE: row(409, 8000, 'agent', true, 'Hostname is already in use.', 'Choose another name, or stop the tunnel that uses this one.'),
   TUNNEL_NAME_IN_USE: row(409, 8000, 'agent', true, 'Tunnel name is already in use.', 'Choose another name, or stop the tunnel that uses this one.'),
   FEATURE_NOT_AVAILABLE: row(501, 5000, 'agent', false, '{feature} is not available in this engine.', 'Open the tunnel without this feature.'),

@@ -9,7 +9,14 @@ import { z } from 'zod';
 import { LIMITS } from '../base/limits.ts';
 import { LOG_LEVELS } from '../base/log.ts';
 import { Secret } from '../base/secret.ts';
-import { hostProblem, isLoopback, listenAddressProblem, rangeProblem } from './text-rules.ts';
+import {
+  hostProblem,
+  isLoopback,
+  listenAddressProblem,
+  listenHostProblem,
+  portRangeProblem,
+  rangeProblem,
+} from './text-rules.ts';
 
 /** A text in which `problemOf` finds nothing wrong. */
 const textWith = (problemOf: (text: string) => string | undefined) =>
@@ -126,6 +133,17 @@ export const configSchema = section('The configuration of the engine.', {
     public_port: z.int().min(1).max(65_535).optional().meta({
       doc: 'Port in the addresses of tunnels where something maps another port to this listener; the listening port if unset.',
       example: 443,
+    }),
+  }),
+  tcp: section('Published TCP tunnels, each on a port of its own.', {
+    enabled: z.boolean().default(false).meta({
+      doc: 'Publish TCP tunnels; whoever may open tunnels can then open any port of the range.',
+    }),
+    listen_host: textWith(listenHostProblem).default('::').meta({
+      doc: 'IP address of these ports; :: takes every address, IPv4 as well.',
+    }),
+    port_range: textWith(portRangeProblem).default('20000-20999').meta({
+      doc: 'First and last port, as FIRST-LAST; a tunnel gets the one that it asks for, or any.',
     }),
   }),
   certs: section('Server certificates.', {

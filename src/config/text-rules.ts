@@ -64,3 +64,14 @@ export const rangeProblem = (text: string): string | undefined => {
   });
   return hasHostBits ? 'has bits set behind its prefix: write the network address' : undefined;
 };
+
+/** The problem of a host to listen on: an IP address, without a port. */
+export const listenHostProblem = (text: string): string | undefined =>
+  bytesFromAddress(text) && !text.includes('%') ? undefined : 'must be an IP address without a port';
+
+/** The problem of a range of ports, both ends included. */
+export const portRangeProblem = (text: string): string | undefined => {
+  const [, first, last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
+  const isSound = Number(first) >= 1 && Number(first) <= Number(last) && Number(last) <= 65_535;
+  return isSound ? undefined : 'must be FIRST-LAST, with ports from 1 to 65535';
+};

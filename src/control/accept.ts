@@ -22,16 +22,19 @@ import type { Message, WireError } from '../wire/message.ts';
 import { authenticate, type VerifyCredential } from './authenticate.ts';
 import { sayFarewell } from './farewell.ts';
 import { readFirstMessage } from './first-message.ts';
-import { createPrivateDials } from './private-dial.ts';
+import { createPrivateDials, type PrivateEdge } from './private-dial.ts';
 import { reportRefusal } from './refusal.ts';
 import { type AgentConnection, remoteOf } from './session-view.ts';
 import { createSessions } from './sessions.ts';
+import type { ReservePort } from './tunnel-requests.ts';
 
 export interface AgentDoorNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: TunnelRegistry;
   readonly verifyCredential: VerifyCredential;
+  readonly reservePort: ReservePort;
+  readonly privateEdge: PrivateEdge;
 }
 
 export interface AgentDoorOptions {
@@ -56,7 +59,7 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     refuseWhenDraining();
     return sessions.dialBack(...dial);
   };
-  const privateDials = createPrivateDials({ ...needs, dialBack }, { idleMs: options.streamIdleMs });
+  const privateDials = createPrivateDials(needs, { idleMs: options.streamIdleMs });
   // Each until it is closed and nobody works for it any more.
   const connections = new Map<Duplex, Promise<unknown>>();
   let isDraining = false;

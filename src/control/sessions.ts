@@ -22,12 +22,14 @@ import type { Message } from '../wire/message.ts';
 import { type AgentSession, createSession } from './session.ts';
 import { type AgentConnection, remoteOf, type SessionView, sessionViewFrom } from './session-view.ts';
 import { createTakeover } from './takeover.ts';
+import type { ReservePort } from './tunnel-requests.ts';
 
 export interface SessionsNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: TunnelRegistry;
   readonly rendezvous: Rendezvous;
+  readonly reservePort: ReservePort;
 }
 
 /** Opened before its first tunnel opens, closed after its last one has closed. */

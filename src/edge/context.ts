@@ -12,14 +12,6 @@ import type { VersionChoice } from './connect.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { UpstreamConnection } from './sides.ts';
 
-/** What the edge knows of a connection that it is given. */
-export interface EdgeConnection {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly serverName?: string | undefined;
-  readonly alpnProtocol?: string | undefined;
-}
-
 /** What happened to one exchange, or to a request that never became one. */
 export interface ExchangeRecord {
   readonly request?: DownstreamRequest;

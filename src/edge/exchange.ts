@@ -8,7 +8,7 @@
  * Limits: the waits of EdgeOptions; all are idle times, none bounds the length of an exchange that moves.
  */
 import type { Duplex } from 'node:stream';
-import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
+import { EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeContext } from './context.ts';
@@ -59,10 +59,9 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   /** Routes the request and takes or asks for a stream. */
   begin(): void {
     if (this.#edge.isDraining()) return this.#refuse(fail('ENGINE_DRAINING'));
-    const route = this.#edge.router.route(this.request.authority);
-    if (route.kind === 'unknown') return this.#refuse(fail('HOST_UNKNOWN'));
-    if (route.kind === 'gone') return this.#refuse(fail('AGENT_GONE'));
-    this.#tunnel = route.tunnel;
+    const tunnel = this.#route();
+    if (tunnel instanceof EngineError) return this.#refuse(tunnel);
+    this.#tunnel = tunnel;
     const { framing } = this.request;
     const { requestBodyBytesMax } = this.#edge.options;
     if (
@@ -71,7 +70,18 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
       framing.length > requestBodyBytesMax
     )
       return this.#refuse(fail('REQUEST_BODY_TOO_LARGE', { limit: requestBodyBytesMax }));
-    this.#takeFrom(this.#edge.poolOf(route.tunnel, needsHttp1(this.request) ? 'http/1.1' : 'any'));
+    this.#takeFrom(this.#edge.poolOf(tunnel, needsHttp1(this.request) ? 'http/1.1' : 'any'));
+  }
+
+  #route(): Tunnel | EngineError {
+    // A private dialer has said which tunnel it means, and may call it what it likes.
+    const { tunnel } = this.#downstream.connection;
+    if (tunnel) return tunnel;
+    const route = this.#edge.router.route(this.request.authority);
+    if (route.kind === 'unknown') return fail('HOST_UNKNOWN');
+    if (route.kind === 'gone') return fail('AGENT_GONE');
+    // A reused connection may ask for the name of a tunnel whose bytes are not HTTP: a new one would reach it.
+    return route.tunnel.properties.protocol === 'http' ? route.tunnel : fail('MISDIRECTED_REQUEST');
   }
 
   // The pool's two answers.
@@ -104,12 +114,13 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
 
   #acquire(pool: Pool<UpstreamConnection>): void {
     this.#state = STATE.acquiring;
-    pool.acquire(this, { address: this.#downstream.remoteAddress, port: this.#downstream.remotePort });
+    const { remoteAddress: address, remotePort: port } = this.#downstream.connection;
+    pool.acquire(this, { address, port });
   }
 
   #send(upstream: Upstream): void {
     upstream.begin(this, this.request, {
-      remoteAddress: this.#downstream.remoteAddress,
+      remoteAddress: this.#downstream.connection.remoteAddress,
       publicPort: this.#edge.publicPort(),
       isTrustedProxy: this.#downstream.isTrustedProxy,
     });
@@ -259,7 +270,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     this.#state = STATE.done;
     this.#edge.record({
       request: this.request,
-      remoteAddress: this.#downstream.remoteAddress,
+      remoteAddress: this.#downstream.connection.remoteAddress,
       tunnel: this.#tunnel,
       status: error ? error.row.status : this.#status,
       error,

@@ -37,7 +37,6 @@ export const NEVER_AVAILABLE: readonly Feature[] = [
 
 /** Accepted on private tunnels, whose bytes are relayed untouched, and not yet on published ones. */
 export const NOT_YET_PUBLISHED: readonly Feature[] = [
-  { name: 'Publishing TCP (protocol tcp)', isWanted: (p) => p.protocol === 'tcp' },
   { name: 'Publishing TLS (protocol tls)', isWanted: (p) => p.protocol === 'tls' },
   { name: 'Publishing datagrams (type datagram)', isWanted: (p) => p.type === 'datagram' },
   { name: 'Token authentication (token_auth)', isWanted: (p) => p.tokenAuth === true },

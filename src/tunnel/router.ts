@@ -33,12 +33,13 @@ export const createRouter = (needs: { registry: TunnelRegistry; clock: Clock }):
   const gone = createGoneHostnames(needs.clock);
 
   needs.registry.onOpened((tunnel) => {
-    const { hostname } = tunnel.properties;
+    const hostname = routableName(tunnel);
     if (hostname === undefined) return;
     routes.set(hostname, Object.freeze({ kind: 'tunnel', tunnel }));
     gone.forget(hostname);
   });
-  needs.registry.onClosed(({ properties: { hostname } }, { isLost }) => {
+  needs.registry.onClosed((tunnel, { isLost }) => {
+    const hostname = routableName(tunnel);
     if (hostname === undefined) return;
     routes.delete(hostname);
     if (isLost) gone.remember(hostname);
@@ -56,6 +57,10 @@ export const createRouter = (needs: { registry: TunnelRegistry; clock: Clock }):
     publishedMode: (serverName) => (route(serverName).kind === 'unknown' ? 'unknown' : 'http'),
   };
 };
+
+/** A TCP tunnel is reached by its port; the name that it shows is the engine's own. */
+const routableName = ({ properties: { protocol, hostname } }: Tunnel): string | undefined =>
+  protocol === 'tcp' ? undefined : hostname;
 
 /** Hostnames of lost agents. Entries expire when they are looked at, and the oldest yields to a new one: no timer is needed. */
 const createGoneHostnames = (clock: Clock) => {

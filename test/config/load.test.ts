@@ -66,6 +66,7 @@ describe('loadConfig', () => {
       engine: { host: 'edge.example.com', log_level: 'info' },
       http: { enabled: false, listen_addr: '[::]:80' },
       tls: { enabled: true, listen_addr: '[::]:443', min_version: 'tls1.2' },
+      tcp: { enabled: false, listen_host: '::', port_range: '20000-20999' },
       certs: { static: { enabled: true, cert_file: join(dir, 'cert.pem'), key_file: join(dir, 'key.pem') } },
       auth: { jwt: { enabled: true } },
       store: { path: join(dir, 'engine.db') },

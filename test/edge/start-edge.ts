@@ -76,6 +76,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
       registry,
       router,
       publicPort: () => 443,
+      listenOnPort: (port) => Promise.resolve({ port, close() {} }),
       trustedProxies: createAddressSet([]),
       secureUpstream: (socket) => Promise.resolve({ socket, alpnProtocol: undefined }),
       dialBack: (tunnel, _source, signal) =>
@@ -107,8 +108,9 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
   const ends: Duplex[] = [];
 
   t.after(async () => {
-    edge.destroy();
+    const destroyed = edge.destroy();
     for (const end of ends) end.destroy();
+    await destroyed;
     await eventually(() => edge.connectionCount === 0, 'every connection is closed');
     assert.equal(edge.pooledCount, 0, 'streams or waiters are left in a pool');
     assert.equal(clock.pendingCount, 0, 'timers are left');

@@ -62,7 +62,17 @@ export const startDoor = async (t: TestContext) => {
   const log = createLogRecorder();
   const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
   const door = createAgentDoor(
-    { clock, log, registry, verifyCredential },
+    {
+      clock,
+      log,
+      registry,
+      verifyCredential,
+      reservePort: async () => undefined,
+      privateEdge: {
+        dialUpstream: (...dial) => door.dialBack(...dial),
+        serveHttp: (socket) => void socket.destroy(),
+      },
+    },
     { version: '0.0.0-test', dialBackMs: DIAL_BACK_MS, streamIdleMs: STREAM_IDLE_MS },
   );
   const { key, cert } = await testCertificates();

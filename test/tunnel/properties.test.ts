@@ -183,7 +183,6 @@ describe('features that are not there', () => {
     { httpVersion: 'h3', type: 'datagram', upstreamTls: true },
   ];
   const published: readonly TunnelProperties[] = [
-    { protocol: 'tcp', port: 5432 },
     { protocol: 'tls' },
     { protocol: 'tls', tlsMode: 'passthrough' },
     { type: 'datagram' },
