@@ -12,15 +12,18 @@ import type { Logger } from '../base/log.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import { relay } from '../stream/relay.ts';
 import type { Router } from '../tunnel/router.ts';
-import type { EdgeConnection, EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
+import type { EdgeConnection } from './connection.ts';
+import type { EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
 import { Http1Downstream } from './http1/downstream.ts';
 import { serveHttp2 } from './http2/downstream.ts';
+import type { Policies } from './policies.ts';
 import { createPools, type PoolsNeeds } from './pools.ts';
 
 export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly router: Router;
+  readonly policies: Pick<Policies, 'judge' | 'follow'>;
   /** Peers whose X-Forwarded headers are kept (`trusted_proxies`). */
   readonly trustedProxies: AddressSet;
   /** The port that downstreams use. */
@@ -36,7 +39,7 @@ interface Draining {
 export type Edge = ReturnType<typeof createEdge>;
 
 export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
-  const { clock, sweep, log, router, trustedProxies, publicPort } = needs;
+  const { clock, sweep, log, router, policies, trustedProxies, publicPort } = needs;
   const connections = new Map<Duplex, Draining>();
   const relays = new Set<Duplex>();
   const pools = createPools(needs, options);
@@ -51,14 +54,21 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
     publicPort,
     isDraining: () => isDraining,
     poolOf: pools.of,
-    relay(downstream, upstream) {
+    policies,
+    relay(tunnel, connection, downstream, upstream) {
       relays.add(downstream);
+      const unfollow = policies.follow(tunnel, connection, (error) => {
+        // Both, as the other would first be let finish what it has.
+        downstream.destroy(error);
+        upstream.destroy(error);
+      });
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(
-        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() =>
-          relays.delete(downstream),
-        ),
+        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() => {
+          relays.delete(downstream);
+          unfollow();
+        }),
         (error) => log.error({ error }, 'relay failed'),
       );
     },

@@ -1,5 +1,5 @@
 /**
- * One downstream request and its answer: route, acquire, forward, record.
+ * One downstream request and its answer: route, judge, acquire, forward, record.
  *
  * Flow: a downstream connection makes an Exchange and calls `begin`; a stream comes from the tunnel's pool; bytes then run between the
  * two sides through the methods below, each side pausing the other when it is slow. Every way out ends in `#finish`, which records.
@@ -28,6 +28,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   readonly #downstream: Downstream;
   #state: (typeof STATE)[keyof typeof STATE] = STATE.routing;
   #tunnel: Tunnel | undefined;
+  #unfollow: (() => void) | undefined;
   #pool: Pool<UpstreamConnection> | undefined;
   #upstream: Upstream | undefined;
   #isRetry = false;
@@ -63,6 +64,8 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     if (route.kind === 'unknown') return this.#refuse(fail('HOST_UNKNOWN'));
     if (route.kind === 'gone') return this.#refuse(fail('AGENT_GONE'));
     this.#tunnel = route.tunnel;
+    const denial = this.#judge(route.tunnel);
+    if (denial) return this.#refuse(denial);
     const { framing } = this.request;
     const { requestBodyBytesMax } = this.#edge.options;
     if (
@@ -72,6 +75,17 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     )
       return this.#refuse(fail('REQUEST_BODY_TOO_LARGE', { limit: requestBodyBytesMax }));
     this.#takeFrom(this.#edge.poolOf(route.tunnel, needsHttp1(this.request) ? 'http/1.1' : 'any'));
+  }
+
+  /** Undefined when the downstream may reach the tunnel, as long as it may. */
+  #judge(tunnel: Tunnel): EngineError | undefined {
+    const { connection } = this.#downstream;
+    const denial = this.#edge.policies.judge(tunnel, connection);
+    // A connection that was made to another host has met that host's rules; the downstream is to make one to this (RFC 9110 7.4).
+    if (denial)
+      return connection.serverName === tunnel.properties.hostname ? denial : fail('MISDIRECTED_REQUEST');
+    this.#unfollow = this.#edge.policies.follow(tunnel, connection, (error) => this.#failAnswer(error));
+    return undefined;
   }
 
   // The pool's two answers.
@@ -104,12 +118,13 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
 
   #acquire(pool: Pool<UpstreamConnection>): void {
     this.#state = STATE.acquiring;
-    pool.acquire(this, { address: this.#downstream.remoteAddress, port: this.#downstream.remotePort });
+    const { remoteAddress, remotePort } = this.#downstream.connection;
+    pool.acquire(this, { address: remoteAddress, port: remotePort });
   }
 
   #send(upstream: Upstream): void {
     upstream.begin(this, this.request, {
-      remoteAddress: this.#downstream.remoteAddress,
+      remoteAddress: this.#downstream.connection.remoteAddress,
       publicPort: this.#edge.publicPort(),
       isTrustedProxy: this.#downstream.isTrustedProxy,
     });
@@ -204,7 +219,9 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     this.#finish();
     // RFC 9110 6.4.1: neither a 101 nor the 2xx of a CONNECT has a length, whatever its headers say.
     const headers = withoutLength(head.headers);
-    this.#edge.relay(this.#downstream.switchProtocol({ ...head, headers }, facts), bytes);
+    const { connection } = this.#downstream;
+    const raw = this.#downstream.switchProtocol({ ...head, headers }, facts);
+    this.#edge.relay(this.#tunnel as Tunnel, connection, raw, bytes);
   }
 
   upstreamDrained(): void {
@@ -257,9 +274,10 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
 
   #finish(error?: EngineError): void {
     this.#state = STATE.done;
+    this.#unfollow?.();
     this.#edge.record({
       request: this.request,
-      remoteAddress: this.#downstream.remoteAddress,
+      remoteAddress: this.#downstream.connection.remoteAddress,
       tunnel: this.#tunnel,
       status: error ? error.row.status : this.#status,
       error,

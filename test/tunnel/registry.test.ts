@@ -11,7 +11,10 @@ const newOwner = (credentialId = 'crd_1'): TunnelOwner => ({ agentId: newAgentId
 
 const setUp = (port = 8443) => {
   const clock = createFakeClock();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => port });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => port },
+  );
   return { clock, registry, owner: newOwner() };
 };
 

@@ -1,0 +1,12 @@
+/**
+ * A connection of a downstream as the doorstep hands it over: all that routing, policy and records may know of it.
+ */
+import type { ConnectionFacts } from '../policy/verdict.ts';
+
+/** What the edge knows of a connection that it is given. */
+export interface EdgeConnection extends ConnectionFacts {
+  readonly remotePort: number;
+  /** In lower case, without a trailing dot. */
+  readonly serverName?: string | undefined;
+  readonly alpnProtocol?: string | undefined;
+}
