@@ -58,6 +58,8 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
     relay(tunnel, connection, downstream, upstream) {
       relays.add(downstream);
       const unfollow = policies.follow(tunnel, connection, (error) => {
+        const { code, errorId } = error;
+        log.info({ remote: connection.remoteAddress, tunnelId: tunnel.id, code, errorId }, 'stream cut');
         // Both, as the other would first be let finish what it has.
         downstream.destroy(error);
         upstream.destroy(error);
