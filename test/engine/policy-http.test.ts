@@ -70,6 +70,15 @@ describe('a tunnel with trusted IPs', () => {
     }
   });
 
+  test('sends a request that came over HTTP/1.1 and the connection of another host to one of its own', async (t) => {
+    const { engine, upstream } = await startPublished(t, { trustedIps: ELSEWHERE });
+    await engine.publish(upstream, { hostname: 'open' });
+    const { status, headers } = await fetchThrough(engine, 'open.t.localhost', '/', {
+      headers: { host: HOSTNAME },
+    });
+    assert.deepEqual([status, headers['rstream-error']], [421, 'MISDIRECTED_REQUEST']);
+  });
+
   test('sends a request that came over the connection of another host to one of its own', async (t) => {
     const { engine, upstream } = await startPublished(t, { trustedIps: ELSEWHERE });
     await engine.publish(upstream, { hostname: 'open' });
@@ -81,7 +90,7 @@ describe('a tunnel with trusted IPs', () => {
     assert.deepEqual(await statusOf('open.t.localhost'), [200, undefined]);
     assert.deepEqual(await statusOf(HOSTNAME), [421, 'MISDIRECTED_REQUEST']);
     assert.deepEqual(await statusOf(HOSTNAME.toUpperCase()), [421, 'MISDIRECTED_REQUEST']);
-    // As written differently, it is still the host of the connection.
+    // Written otherwise, it is still the host of the connection.
     const own = await ask(await connectHttp2(t, engine), { ':authority': `${HOSTNAME.toUpperCase()}:443` });
     assert.equal(own.status, 403);
   });
@@ -104,6 +113,11 @@ describe('a tunnel with countries', () => {
     const unknown = databaseOf(t, { '192.0.2.0/24': inCountry('FR') });
     const other = await startPublished(t, { geoip: ['FR'] }, { geoip: unknown });
     assert.deepEqual(await codeOf(other.engine), [403, 'COUNTRY_FORBIDDEN']);
+  });
+
+  test('needs a database that can be used: an engine without it does not start', async (t) => {
+    const settings = { geoip: { database: join(makeTemporaryDirectory(t), 'missing.mmdb') } };
+    await assert.rejects(startEngine(t, { settings }), { code: 'GEOIP_DATABASE_INVALID', message: /ENOENT/ });
   });
 
   test('tells of the address first', async (t) => {
