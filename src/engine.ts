@@ -1,7 +1,7 @@
 /**
  * The composition root: builds the rooms from a Config, wires their seams, starts, drains and stops.
  *
- * Flow: doorstep -> control | edge | api; control -> store, registry, rendezvous; edge -> router, pools -> control's dialBack.
+ * Flow: doorstep -> control | edge | api; control -> store, registry, rendezvous; edge -> router, policies, pools -> control's dialBack.
  * Invariant: every mapping from configuration to a room's options stands here, and nowhere else; after `stop` nothing of the engine is
  * left: no socket, stream, waiter, timer or open file.
  */
@@ -14,7 +14,9 @@ import { type Clock, createSweep, every, inBackground, pause } from './base/time
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
 import { createEdge } from './edge/edge.ts';
+import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
+import type { EngineRules } from './policy/engine-rules.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
@@ -22,6 +24,7 @@ import { listenOnPort } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
+import { createGeo, type Geo } from './store/geo.ts';
 import { createRegistry } from './tunnel/registry.ts';
 import { createRouter } from './tunnel/router.ts';
 import { VERSION } from './version.ts';
@@ -55,7 +58,7 @@ export interface Engine {
 // How often a stopping engine looks whether its work is done.
 const DRAIN_CHECK_MS = 50;
 
-/** @throws CERTIFICATE_INVALID, STORE_UNAVAILABLE, STORE_TOO_NEW */
+/** @throws CERTIFICATE_INVALID, GEOIP_DATABASE_INVALID, STORE_UNAVAILABLE, STORE_TOO_NEW */
 export const createEngine = (config: Config, { clock, log }: { clock: Clock; log: Logger }): Engine => {
   const engineHost = config.engine.host;
   let listeningPort = 0;
@@ -67,11 +70,20 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     { log, clock },
     { certFile: config.certs.static.cert_file, keyFile: config.certs.static.key_file },
   );
+  const { database: geoipPath } = config.geoip;
+  const geo = geoipPath === undefined ? undefined : createGeo({ log }, { path: geoipPath });
   const database = openDatabase({ path: config.store.path, mode: 'create' });
   const { token_jwt_secret: jwtSecret } = config.auth.jwt;
   const credentials = createCredentials({ database, clock, engineHost, ...(jwtSecret && { jwtSecret }) });
 
-  const registry = createRegistry({ clock }, { engineHost, publicPort });
+  const registry = createRegistry(
+    { clock, admit: (properties) => policies.admit(properties) },
+    { engineHost, publicPort },
+  );
+  const policies = createPolicies(
+    { registry, countryOf: (address) => geo?.countryOf(address) },
+    engineRulesFrom(config),
+  );
   const router = createRouter({ registry, clock });
   const sweep = createSweep(clock, 1_000);
 
@@ -104,6 +116,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       log,
       registry,
       router,
+      policies,
       publicPort,
       dialBack: door.dialBack,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
@@ -151,10 +164,20 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const redirect = config.http.enabled ? createRedirect({ engineHost, publicPort }) : undefined;
   const recheck = every(clock, LIMITS.credentialRecheckMs, () => door.recheck(credentials.isActive));
 
+  const refreshGeo = async (from: Geo) => {
+    if (await from.refresh()) policies.reevaluate();
+  };
+  const geoCheck =
+    geo &&
+    every(clock, LIMITS.geoipCheckMs, () =>
+      inBackground(refreshGeo(geo), (error) => log.error({ error }, 'refreshing the GeoIP database failed')),
+    );
+
   let stopped: Promise<void> | undefined;
   const isBusy = () => edge.connectionCount > 0 || door.counts().streams > 0;
   const destroy = async (): Promise<void> => {
     recheck.cancel();
+    geoCheck?.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
     api.destroy();
@@ -215,6 +238,18 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     },
   };
 };
+
+/** What the configuration demands of every published tunnel. */
+const engineRulesFrom = ({ policy, geoip }: Config): EngineRules => ({
+  requiresAuthentication: policy.require_authentication,
+  publishedProtocols: policy.published_protocols,
+  tlsVersionMin: policy.tls_min_version,
+  requiresPostQuantum: policy.post_quantum === 'require',
+  trustedIps: policy.trusted_ips,
+  geoip: policy.geoip,
+  allowsAny: policy.allow_any,
+  hasGeoipDatabase: geoip.database !== undefined,
+});
 
 // The configuration's own checks have made sure that both split.
 const listenAddressOf = (text: string) => splitListenAddress(text) ?? { host: '', port: 0 };

@@ -14,6 +14,8 @@ export const LIMITS = {
   connectionLimitLogMs: 1_000,
   /** The certificate files are looked at this often at most: two stat calls a second cost nothing. */
   certificateCheckMs: 1_000,
+  /** The GeoIP database is looked at this often: a stat call a second costs nothing. */
+  geoipCheckMs: 1_000,
 
   /** Payload of one frame (protocol.md 1): every SDK drops a peer that sends more. */
   frameBytesMax: 65_535,

@@ -1,9 +1,13 @@
-/** What the edge knows of a connection that it is given. */
+/**
+ * A connection of a downstream as the doorstep hands it over: all that routing, policy and records may know of it.
+ */
+import type { ConnectionFacts } from '../policy/verdict.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 
-export interface EdgeConnection {
-  readonly remoteAddress: string;
+/** What the edge knows of a connection that it is given. */
+export interface EdgeConnection extends ConnectionFacts {
   readonly remotePort: number;
+  /** In lower case, without a trailing dot. */
   readonly serverName?: string | undefined;
   readonly alpnProtocol?: string | undefined;
   /** The one tunnel that a private dialer has dialled, whatever authority it asks for. */

@@ -6,7 +6,7 @@
  * Invariant: knows tunnels and streams, never frames or agents' sessions; when it has stopped, no connection, stream or waiter is left.
  */
 import type { Duplex } from 'node:stream';
-import { fail } from '../base/errors.ts';
+import { type EngineError, fail } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
 import type { Logger } from '../base/log.ts';
 import { type Clock, inBackground } from '../base/time.ts';
@@ -18,15 +18,17 @@ import type { EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
 import { createDialUpstream } from './dial-upstream.ts';
 import { Http1Downstream } from './http1/downstream.ts';
 import { serveHttp2 } from './http2/downstream.ts';
+import type { Policies } from './policies.ts';
 import { createPools, type PoolsNeeds } from './pools.ts';
 import { speaksHttp2 } from './private-http.ts';
-import { BREAKS, createRawEdge, type RawConnection } from './raw.ts';
+import { BREAKS, createRawEdge } from './raw.ts';
 import { createTcpPorts, type ListenOnPort, type PortRange } from './tcp-ports.ts';
 
 export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly router: Router;
+  readonly policies: Pick<Policies, 'judge' | 'follow'>;
   /** Peers whose X-Forwarded headers are kept (`trusted_proxies`). */
   readonly trustedProxies: AddressSet;
   /** The port that downstreams use. */
@@ -48,13 +50,12 @@ interface Draining {
 export type Edge = ReturnType<typeof createEdge>;
 
 export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
-  const { clock, sweep, log, router, trustedProxies, publicPort } = needs;
+  const { clock, sweep, log, router, policies, trustedProxies, publicPort } = needs;
   const connections = new Map<Duplex, Draining>();
   const relays = new Set<Duplex>();
   const pools = createPools(needs, options);
   const dialUpstream = createDialUpstream(needs);
-  const judge = () => undefined;
-  const raw = createRawEdge({ clock, log, dialUpstream, judge }, { idleMs: options.streamIdleMs });
+  const raw = createRawEdge({ clock, log, policies, dialUpstream }, { idleMs: options.streamIdleMs });
   const tcpPorts = createTcpPorts(
     { registry: needs.registry, listen: needs.listenOnPort, accept: raw.accept },
     { range: options.tcpPorts },
@@ -70,14 +71,25 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
     publicPort,
     isDraining: () => isDraining,
     poolOf: pools.of,
-    relay(downstream, upstream) {
+    policies,
+    relay(tunnel, connection, downstream, upstream) {
       relays.add(downstream);
+      const cut = (error: EngineError) => {
+        const { code, errorId } = error;
+        log.info({ remote: connection.remoteAddress, tunnelId: tunnel.id, code, errorId }, 'stream cut');
+        // Both, as the other would first be let finish what it has.
+        downstream.destroy(error);
+        upstream.destroy(error);
+      };
+      // A private dial was allowed by its credential.
+      const unfollow = connection.tunnel ? () => {} : policies.follow(tunnel, connection, cut);
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(
-        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() =>
-          relays.delete(downstream),
-        ),
+        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() => {
+          relays.delete(downstream);
+          unfollow();
+        }),
         (error) => log.error({ error }, 'relay failed'),
       );
     },
@@ -97,11 +109,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
     return protocol === 'tls' && tlsMode === mode ? route.tunnel : undefined;
   };
 
-  const acceptTls = (
-    socket: Duplex,
-    connection: EdgeConnection & RawConnection,
-    mode: 'terminated' | 'passthrough',
-  ) => {
+  const acceptTls = (socket: Duplex, connection: EdgeConnection, mode: 'terminated' | 'passthrough') => {
     const tunnel = rawTunnel(connection, mode);
     const breakOff = mode === 'passthrough' ? BREAKS.tcp : BREAKS.tls;
     if (tunnel) raw.accept(socket, tunnel, connection, breakOff);

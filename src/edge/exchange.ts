@@ -1,5 +1,5 @@
 /**
- * One downstream request and its answer: route, acquire, forward, record.
+ * One downstream request and its answer: route, judge, acquire, forward, record.
  *
  * Flow: a downstream connection makes an Exchange and calls `begin`; a stream comes from the tunnel's pool; bytes then run between the
  * two sides through the methods below, each side pausing the other when it is slow. Every way out ends in `#finish`, which records.
@@ -28,6 +28,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   readonly #downstream: Downstream;
   #state: (typeof STATE)[keyof typeof STATE] = STATE.routing;
   #tunnel: Tunnel | undefined;
+  #unfollow: (() => void) | undefined;
   #pool: Pool<UpstreamConnection> | undefined;
   #upstream: Upstream | undefined;
   #isRetry = false;
@@ -62,6 +63,8 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     const tunnel = this.#route();
     if (tunnel instanceof EngineError) return this.#refuse(tunnel);
     this.#tunnel = tunnel;
+    const denial = this.#judge(tunnel);
+    if (denial) return this.#refuse(denial);
     const { framing } = this.request;
     const { requestBodyBytesMax } = this.#edge.options;
     if (
@@ -82,6 +85,19 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     if (route.kind === 'gone') return fail('AGENT_GONE');
     // A reused connection may ask for the name of a tunnel whose bytes are not HTTP: a new one would reach it.
     return route.tunnel.properties.protocol === 'http' ? route.tunnel : fail('MISDIRECTED_REQUEST');
+  }
+
+  /** Undefined when the downstream may reach the tunnel, as long as it may. */
+  #judge(tunnel: Tunnel): EngineError | undefined {
+    const { connection } = this.#downstream;
+    // A private dial was allowed by its credential.
+    if (connection.tunnel) return undefined;
+    const denial = this.#edge.policies.judge(tunnel, connection);
+    // A connection that was made to another host has met that host's rules; the downstream is to make one to this (RFC 9110 7.4).
+    if (denial)
+      return connection.serverName === tunnel.properties.hostname ? denial : fail('MISDIRECTED_REQUEST');
+    this.#unfollow = this.#edge.policies.follow(tunnel, connection, (error) => this.#failAnswer(error));
+    return undefined;
   }
 
   // The pool's two answers.
@@ -215,7 +231,9 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     this.#finish();
     // RFC 9110 6.4.1: neither a 101 nor the 2xx of a CONNECT has a length, whatever its headers say.
     const headers = withoutLength(head.headers);
-    this.#edge.relay(this.#downstream.switchProtocol({ ...head, headers }, facts), bytes);
+    const { connection } = this.#downstream;
+    const raw = this.#downstream.switchProtocol({ ...head, headers }, facts);
+    this.#edge.relay(this.#tunnel as Tunnel, connection, raw, bytes);
   }
 
   upstreamDrained(): void {
@@ -268,6 +286,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
 
   #finish(error?: EngineError): void {
     this.#state = STATE.done;
+    this.#unfollow?.();
     this.#edge.record({
       request: this.request,
       remoteAddress: this.#downstream.connection.remoteAddress,

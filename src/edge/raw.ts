@@ -2,8 +2,8 @@
  * Raw tunnels, TLS and TCP: from an accepted connection to the end of its stream, without a look at the bytes.
  *
  * Flow: the doorstep (TLS) or a published port (TCP) hands in a socket and who it is for; the agent is dialled; the two are relayed.
- * Invariant: nothing is read of the downstream, and nothing sent to the upstream, before the tunnel's agent has answered; a stream that breaks off
- * reaches the downstream as a break (a reset, or TLS without close_notify), never as an end.
+ * Invariant: who may not reach the tunnel reaches no upstream, and is cut when that changes; nothing is read of the downstream before the
+ * tunnel's agent has answered; a stream that breaks off reaches the downstream as a break (a reset, or TLS without close_notify).
  * Limits: the deadline of dials, the idle time of relays, writeBufferBytesMax.
  */
 import type { Duplex } from 'node:stream';
@@ -14,15 +14,9 @@ import { type Clock, inBackground } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
 import { type RelayResult, relay } from '../stream/relay.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { EdgeConnection } from './connection.ts';
 import type { DialUpstream } from './dial-upstream.ts';
-
-/** A connection that asks for a raw tunnel. */
-export interface RawConnection {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  /** What TLS agreed on, where the engine terminates it; also offered to an upstream that speaks TLS. */
-  readonly alpnProtocol?: string | undefined;
-}
+import type { Policies } from './policies.ts';
 
 /** A TCP socket can say that it breaks off; TLS says so by ending without close_notify. */
 type RawSocket = Duplex & { resetAndDestroy?(): unknown };
@@ -39,19 +33,22 @@ export const BREAKS = {
 export interface RawEdgeNeeds {
   readonly clock: Clock;
   readonly log: Logger;
+  readonly policies: Pick<Policies, 'judge' | 'follow'>;
   readonly dialUpstream: DialUpstream;
-  /** What forbids this connection to use the tunnel. */
-  readonly judge: (tunnel: Tunnel, connection: RawConnection) => EngineError | undefined;
 }
 
 export type RawEdge = ReturnType<typeof createRawEdge>;
 
 export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs: number }) => {
-  const { clock, log, dialUpstream, judge } = needs;
+  const { clock, log, policies, dialUpstream } = needs;
   const sockets = new Map<RawSocket, Break>();
   let isDraining = false;
 
-  const dial = async (socket: RawSocket, tunnel: Tunnel, connection: RawConnection): Promise<AgentStream> => {
+  const dial = async (
+    socket: RawSocket,
+    tunnel: Tunnel,
+    connection: EdgeConnection,
+  ): Promise<AgentStream> => {
     const gone = new AbortController();
     const leave = () => gone.abort();
     socket.once('close', leave);
@@ -67,14 +64,25 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
   const serve = async (
     socket: RawSocket,
     tunnel: Tunnel,
-    connection: RawConnection,
+    connection: EdgeConnection,
     breakOff: Break,
   ): Promise<RelayResult> => {
     if (isDraining) throw fail('ENGINE_DRAINING');
-    const denied = judge(tunnel, connection);
-    if (denied) throw denied;
-    const stream = await dial(socket, tunnel, connection);
-    return relay(socket, stream.socket, { clock, idleMs, breakOff });
+    const denial = policies.judge(tunnel, connection);
+    if (denial) throw denial;
+    let cause: EngineError | undefined;
+    const unfollow = policies.follow(tunnel, connection, (error) => {
+      cause = error;
+      breakOff(socket);
+    });
+    try {
+      const stream = await dial(socket, tunnel, connection);
+      const result = await relay(socket, stream.socket, { clock, idleMs, breakOff });
+      if (cause) throw cause;
+      return result;
+    } finally {
+      unfollow();
+    }
   };
 
   const accept = async (...[socket, tunnel, connection, breakOff]: Parameters<typeof serve>) => {
@@ -105,7 +113,7 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
      * Takes over a connection: paused, with everything that it has sent still in it, half-close on.
      * @param breakOff how its end is told from a break
      */
-    accept(socket: RawSocket, tunnel: Tunnel, connection: RawConnection, breakOff: Break): void {
+    accept(socket: RawSocket, tunnel: Tunnel, connection: EdgeConnection, breakOff: Break): void {
       sockets.set(socket, breakOff);
       // Whoever has the socket hears of its end by 'close'; an error without a listener would end the process.
       socket.on('error', () => {});

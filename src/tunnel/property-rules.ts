@@ -42,8 +42,6 @@ export const NOT_YET_PUBLISHED: readonly Feature[] = [
   { name: 'Token authentication (token_auth)', isWanted: (p) => p.tokenAuth === true },
   { name: 'Client certificates (mtls_auth)', isWanted: (p) => p.mtlsAuth === true },
   { name: 'Client certificates (mtls_cacert_pem)', isWanted: (p) => p.mtlsCacertPem !== undefined },
-  { name: 'Rules by address (trusted_ips)', isWanted: (p) => p.trustedIps !== undefined },
-  { name: 'Rules by country (geoip)', isWanted: (p) => p.geoip !== undefined },
   // tls1.2 is what the edge demands of everybody, so asking for it asks for nothing.
   { name: 'A TLS minimum of its own (tls_min_version)', isWanted: (p) => p.tlsMinVersion === 'tls1.3' },
   { name: 'A choice of TLS ciphers (tls_ciphers)', isWanted: (p) => p.tlsCiphers !== undefined },

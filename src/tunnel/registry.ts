@@ -21,6 +21,12 @@ export interface RegistryOptions {
   publicPort(): number;
 }
 
+export interface RegistryNeeds {
+  readonly clock: Clock;
+  /** Throws where rules of the engine forbid a tunnel. Called before names are looked at: what is forbidden takes nothing over. */
+  admit(resolved: ResolvedProperties): void;
+}
+
 /** How a tunnel ended: lost when its session broke off, otherwise its agent closed it. */
 export interface Ending {
   readonly isLost: boolean;
@@ -30,12 +36,12 @@ export interface TunnelRegistry {
   /**
    * Opens a tunnel, or opens nothing.
    * @param port the one that a TCP tunnel is listened on
-   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, HOSTNAME_INVALID, TUNNEL_LIMIT, TUNNEL_NAME_IN_USE, HOSTNAME_IN_USE
+   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, POLICY_FORBIDS, HOSTNAME_INVALID, TUNNEL_LIMIT, TUNNEL_NAME_IN_USE, HOSTNAME_IN_USE
    */
   open(owner: TunnelOwner, requested: TunnelProperties, port?: number): Tunnel;
   /**
    * A tunnel that holds the name, hostname or port that this request wants. There may be a second one behind it: ask again after it closed.
-   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, HOSTNAME_INVALID
+   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, POLICY_FORBIDS, HOSTNAME_INVALID
    */
   rivalOf(requested: TunnelProperties): Tunnel | undefined;
   /** Closes one tunnel; undefined when it was not open. That it is the caller's own is for the caller to check. */
@@ -54,7 +60,7 @@ export interface TunnelRegistry {
   readonly count: number;
 }
 
-export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions): TunnelRegistry => {
+export const createRegistry = (needs: RegistryNeeds, options: RegistryOptions): TunnelRegistry => {
   const addresses = createAddressSpace(options.engineHost);
   const byId = new Map<string, Tunnel>();
   const byName = new Map<string, Tunnel>();
@@ -63,6 +69,12 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
   const bySession = new Map<AgentId, Set<Tunnel>>();
   const openedListeners = new Set<(tunnel: Tunnel) => void>();
   const closedListeners = new Set<(tunnel: Tunnel, ending: Ending) => void>();
+
+  const resolve = (requested: TunnelProperties): ResolvedProperties => {
+    const resolved = resolveProperties(requested);
+    needs.admit(resolved);
+    return resolved;
+  };
 
   /** The public hostname that was asked for; undefined for private tunnels and where the engine chooses. */
   const wantedHostname = ({ hostname }: ResolvedProperties) =>
@@ -116,7 +128,7 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
 
   return {
     open(owner, requested, port) {
-      const resolved = resolveProperties(requested);
+      const resolved = resolve(requested);
       const wanted = wantedHostname(resolved);
       refuseOverLimit(owner.agentId);
       if (rivalByName(resolved)) throw fail('TUNNEL_NAME_IN_USE');
@@ -128,7 +140,7 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
     },
 
     rivalOf(requested) {
-      const resolved = resolveProperties(requested);
+      const resolved = resolve(requested);
       const wanted = wantedHostname(resolved);
       return rivalByName(resolved) ?? (wanted === undefined ? rivalByPort(resolved) : byHostname.get(wanted));
     },

@@ -28,7 +28,12 @@ test('secrets, files and required settings are known as such', () => {
   const keysOf = (name: 'isSecret' | 'isFile' | 'isRequired') =>
     CONFIG_FIELDS.filter((field) => field[name]).map(({ key }) => key);
   assert.deepEqual(keysOf('isSecret'), ['auth.jwt.token_jwt_secret', 'metrics.prometheus.bearer_token']);
-  assert.deepEqual(keysOf('isFile'), ['certs.static.cert_file', 'certs.static.key_file', 'store.path']);
+  assert.deepEqual(keysOf('isFile'), [
+    'certs.static.cert_file',
+    'certs.static.key_file',
+    'geoip.database',
+    'store.path',
+  ]);
   assert.deepEqual(keysOf('isRequired'), ['engine.host', 'certs.static.cert_file', 'certs.static.key_file']);
 });
 

@@ -69,6 +69,15 @@ describe('loadConfig', () => {
       tcp: { enabled: false, listen_host: '::', port_range: '20000-20999' },
       certs: { static: { enabled: true, cert_file: join(dir, 'cert.pem'), key_file: join(dir, 'key.pem') } },
       auth: { jwt: { enabled: true } },
+      policy: {
+        require_authentication: false,
+        published_protocols: ['http', 'tls', 'tcp'],
+        post_quantum: 'optional',
+        trusted_ips: [],
+        geoip: [],
+        allow_any: false,
+      },
+      geoip: {},
       store: { path: join(dir, 'engine.db') },
       metrics: { prometheus: { enabled: false, listen_addr: '127.0.0.1:9090', path: '/metrics' } },
       timeouts: {
@@ -103,6 +112,16 @@ describe('loadConfig', () => {
     assert.equal(config.auth.jwt.token_jwt_secret.reveal(), SECRET);
     assert.equal(config.metrics.prometheus.path, '/internal/metrics');
     assert.deepEqual(config.trusted_proxies, ['10.0.0.0/8', '192.0.2.7', '2001:db8::/32']);
+    assert.deepEqual(config.policy, {
+      require_authentication: true,
+      published_protocols: ['http'],
+      tls_min_version: 'tls1.3',
+      post_quantum: 'require',
+      trusted_ips: ['0.0.0.0/0', '2001:db8::/32'],
+      geoip: ['FR', 'DE'],
+      allow_any: true,
+    });
+    assert.equal(config.geoip.database, join(dir, 'countries.mmdb'));
   });
 
   test('freezes the result down to its lists', () => {

@@ -12,10 +12,12 @@ import { createAddressSet } from '../../src/base/ip.ts';
 import { createSweep } from '../../src/base/time.ts';
 import type { EdgeOptions } from '../../src/edge/context.ts';
 import { createEdge } from '../../src/edge/edge.ts';
+import { createPolicies } from '../../src/edge/policies.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
 import { createRouter } from '../../src/tunnel/router.ts';
 import { createFakeClock } from '../support/clock.ts';
 import { createDuplexPair } from '../support/duplex-pair.ts';
+import { OPEN_RULES } from '../support/engine-rules.ts';
 import { eventually } from '../support/eventually.ts';
 import { createLogRecorder } from '../support/log.ts';
 
@@ -64,8 +66,12 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
   const clock = createFakeClock();
   const log = createLogRecorder();
   const sweep = createSweep(clock, 1_000);
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
   const router = createRouter({ registry, clock });
+  const policies = createPolicies({ registry, countryOf: () => undefined }, OPEN_RULES);
   const dials: TestDial[] = [];
   const streams: Duplex[] = [];
   const edge = createEdge(
@@ -75,6 +81,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
       sweep,
       registry,
       router,
+      policies,
       publicPort: () => 443,
       listenOnPort: (port) => Promise.resolve({ port, close() {} }),
       trustedProxies: createAddressSet([]),
@@ -112,12 +119,14 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
     for (const end of ends) end.destroy();
     await destroyed;
     await eventually(() => edge.connectionCount === 0, 'every connection is closed');
+    await eventually(() => policies.followedCount === 0, 'no exchange or relay is judged any more');
     assert.equal(edge.pooledCount, 0, 'streams or waiters are left in a pool');
     assert.equal(clock.pendingCount, 0, 'timers are left');
   });
 
   return {
     edge,
+    policies,
     clock,
     log,
     registry,

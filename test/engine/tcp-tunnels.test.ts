@@ -129,6 +129,15 @@ describe('a published TCP tunnel', () => {
     assert.equal(String((await once(stream, 'data'))[0]), 'still here');
   });
 
+  test('resets who may not reach it, and its agent hears nothing of them', async (t) => {
+    const { engine, port } = await startTcpEngine(t);
+    const agent = await engine.connectAgent();
+    await agent.openTunnel({ ...TCP, trustedIps: ['192.0.2.0/24'] });
+    assert.equal(await endOf(connect(port, '127.0.0.1')), 'ECONNRESET');
+    assert.equal(engine.log.withCode('ADDRESS_FORBIDDEN').length, 1);
+    assert.deepEqual(agent.unread, []);
+  });
+
   test('whose agent refuses resets the downstream', async (t) => {
     const { engine, port } = await startTcpEngine(t);
     const agent = await engine.connectAgent();

@@ -60,7 +60,10 @@ export const eventually = async (what: string, isTrue: () => boolean): Promise<v
 export const startDoor = async (t: TestContext) => {
   const clock = createFakeClock();
   const log = createLogRecorder();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
   const door = createAgentDoor(
     {
       clock,

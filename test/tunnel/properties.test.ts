@@ -101,6 +101,27 @@ describe('defaults', () => {
       requested: { ...PRIVATE, httpUseTls: true, upstreamTls: false },
       resolved: { publish: false, type: 'bytestream', httpUseTls: true, upstreamTls: true },
     },
+    {
+      name: 'rules by address and country are canonical, and have each entry once',
+      requested: {
+        trustedIps: [
+          '192.0.2.7',
+          '::ffff:192.0.2.7',
+          '192.0.2.7/32',
+          '::ffff:10.0.0.0/104',
+          '2001:DB8:0::/32',
+        ],
+        geoip: ['fr', 'DE', 'FR'],
+      },
+      resolved: {
+        publish: true,
+        protocol: 'http',
+        type: 'bytestream',
+        httpVersion: 'http/1.1',
+        trustedIps: ['192.0.2.7', '10.0.0.0/8', '2001:db8::/32'],
+        geoip: ['FR', 'DE'],
+      },
+    },
     ...['h2c', 'h2'].map((httpVersion) => ({
       name: `a published tunnel may say that its upstream speaks ${httpVersion}`,
       requested: { httpVersion },
@@ -189,8 +210,6 @@ describe('features that are not there', () => {
     { tokenAuth: true },
     { mtlsAuth: true },
     { mtlsCacertPem: '-----BEGIN CERTIFICATE-----' },
-    { trustedIps: ['192.0.2.0/24'] },
-    { geoip: ['FR'] },
     { tlsMinVersion: 'tls1.3' },
     { tlsCiphers: ['TLS_AES_128_GCM_SHA256'] },
   ];
@@ -243,6 +262,12 @@ describe('combinations and values that mean nothing', () => {
     [{ tlsMinVersion: 'tls1.1' }, /tls_min_version must be one of/],
     [{ name: 'a\u001b[2Jb' }, /name contains a control character/],
     [{ tlsAlpns: [''] }, /tls_alpns has an empty entry/],
+    [{ trustedIps: ['192.0.2.1', 'office'] }, /trusted_ips: office must be an IP address or a CIDR range/],
+    [{ trustedIps: ['192.0.2.1/24'] }, /trusted_ips: 192\.0\.2\.1\/24 has bits set behind its prefix/],
+    [{ trustedIps: ['192.0.2.0/33'] }, /trusted_ips: .* prefix length from 1 to 32/],
+    [{ trustedIps: ['fe80::1%eth0'] }, /trusted_ips: fe80::1%eth0 must be an IP address/],
+    [{ geoip: ['FR', 'DEU'] }, /geoip: DEU must be a country of two letters/],
+    [{ geoip: ['\u00df'] }, /geoip: \u00df must be a country/],
     [{ labels: { '': 'x' } }, /label has an empty key/],
   ];
   for (const [requested, sentence] of cases)

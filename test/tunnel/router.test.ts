@@ -9,7 +9,10 @@ import { createFakeClock } from '../support/clock.ts';
 
 const setUp = () => {
   const clock = createFakeClock();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
   const router = createRouter({ registry, clock });
   return { clock, registry, router, owner: { agentId: newAgentId(), credentialId: 'crd_1' } };
 };
