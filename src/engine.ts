@@ -7,7 +7,7 @@
  */
 
 import { createApi } from './api/app.ts';
-import { createAddressSet, splitListenAddress } from './base/ip.ts';
+import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import { type Clock, createSweep, every, pause } from './base/time.ts';
@@ -15,6 +15,7 @@ import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
 import { createEdge } from './edge/edge.ts';
 import { createRedirect } from './edge/redirect.ts';
+import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
@@ -111,14 +112,29 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     listAgents: door.listSessions,
     isDraining: () => isDraining,
   });
+  const arrivals = createArrivals(
+    {
+      clock,
+      log,
+      trustedProxies: createAddressSet(config.proxy_protocol.trusted),
+      // An agent dials back once a stream, and behind a loopback address stands a proxy or the operator.
+      isExempt: (address) => isLoopbackAddress(address) || door.hasSessionFrom(address),
+    },
+    {
+      connectionsMax: config.limits.connections,
+      connectionsPerSource: config.limits.connections_per_source,
+      ratePerSource: config.limits.connection_rate_per_source,
+    },
+  );
   const doorstep = createDoorstep(
     {
       clock,
       log,
+      arrivals,
       certificates,
       publishedMode: router.publishedMode,
       onAgent: (socket, connection) => door.accept(socket, connection),
-      onApi: (socket) => api.accept(socket),
+      onApi: (socket, connection) => api.accept(socket, connection),
       onPublished: (socket, connection) => edge.accept(socket, connection),
     },
     {

@@ -36,6 +36,34 @@ export const bytesFromAddress = (address: string): Uint8Array | undefined => {
   return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255]));
 };
 
+/** The canonical text (RFC 5952) of an address of 4 or 16 bytes; one that is mapped into IPv6 is the IPv4 address. */
+export const addressFromBytes = (bytes: Uint8Array): string => {
+  if (bytes.length === 4) return bytes.join('.');
+  if (MAPPED_PREFIX.every((byte, at) => bytes[at] === byte)) return bytes.subarray(12).join('.');
+  const groups = Array.from({ length: 8 }, (_, at) =>
+    (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16),
+  );
+  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+};
+
+/** The bytes before an IPv4 address that is mapped into IPv6 (RFC 4291 2.5.5.2). */
+export const MAPPED_PREFIX: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/**
+ * What one peer can choose its addresses from: an IPv4 address itself, the /64 of an IPv6 one (RFC 4291 2.5.4: the rest is the peer's
+ * own). Limits per peer count by it.
+ * @param address canonical
+ */
+export const sourceOf = (address: string): string => {
+  if (!address.includes(':')) return address;
+  const bytes = bytesFromAddress(address);
+  return bytes ? `${Buffer.from(bytes.subarray(0, 8)).toString('hex')}/64` : address;
+};
+
+/** Whether only this machine can have the address. */
+export const isLoopbackAddress = (address: string): boolean =>
+  address === '::1' || (isIPv4(address) && address.startsWith('127.'));
+
 /** A set of addresses and CIDR ranges. */
 export interface AddressSet {
   has(address: string): boolean;

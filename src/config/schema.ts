@@ -177,6 +177,12 @@ export const configSchema = section('The configuration of the engine.', {
     connections: z.int().min(1).max(1_000_000).default(20_000).meta({
       doc: 'Connections at the same time over all listeners; the process needs as many file descriptors and some more.',
     }),
+    connections_per_source: z.int().min(0).max(1_000_000).default(1_000).meta({
+      doc: 'Connections at the same time from one source, an IPv4 address or an IPv6 /64; 0 is no bound. Loopback, the addresses of connected agents and of proxy_protocol.trusted are exempt.',
+    }),
+    connection_rate_per_source: z.int().min(0).max(1_000_000).default(200).meta({
+      doc: 'Connections a second from one source, which may open those of five seconds at once; 0 is no bound. The same sources are exempt.',
+    }),
     requests_per_connection: z.int().min(1).max(10_000).default(128).meta({
       doc: 'Requests at the same time on one HTTP/2 connection.',
     }),
@@ -198,6 +204,19 @@ export const configSchema = section('The configuration of the engine.', {
       doc: 'Verify the certificates of services that speak TLS (upstream_tls); most of them are self-signed.',
     }),
   }),
+  proxy_protocol: section(
+    'The PROXY protocol, by which a TCP proxy in front of the engine tells the address of its client.',
+    {
+      trusted: z
+        .array(textWith(rangeProblem))
+        .readonly()
+        .default([])
+        .meta({
+          doc: 'Addresses and CIDR ranges of such proxies: every connection from them must begin with a PROXY header (version 1 or 2), and nobody else may send one.',
+          example: ['192.0.2.10'],
+        }),
+    },
+  ),
   trusted_proxies: z
     .array(textWith(rangeProblem))
     .readonly()

@@ -4,7 +4,7 @@
  * Flow: schema.ts asks each rule for the problem of a text; undefined means that there is none.
  * Invariant: a problem never repeats the text it is about, so that none can carry a secret into a log.
  */
-import { bytesFromAddress, splitListenAddress } from '../base/ip.ts';
+import { bytesFromAddress, isLoopbackAddress, splitListenAddress } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 
 // RFC 1123 2.1, and what every official client accepts (protocol.md 1).
@@ -42,7 +42,7 @@ export const listenAddressProblem = (text: string): string | undefined => {
 /** Whether only this machine can reach a listen address. */
 export const isLoopback = (listenAddress: string): boolean => {
   const host = splitListenAddress(listenAddress)?.host ?? '';
-  return host.toLowerCase() === 'localhost' || host === '::1' || bytesFromAddress(host)?.[0] === 127;
+  return host.toLowerCase() === 'localhost' || isLoopbackAddress(host);
 };
 
 /** The problem of an address or a CIDR range (RFC 4632), strict enough that a slip of the pen cannot widen it. */
