@@ -22,6 +22,7 @@ const textWith = (problemOf: (text: string) => string | undefined) =>
     });
 
 const listenAddress = () => textWith(listenAddressProblem);
+const addressRanges = () => z.array(textWith(rangeProblem)).default([]).readonly();
 const filePath = () => textWith((text) => (text.includes('\0') ? 'must be a path' : undefined));
 const seconds = (min: number, max: number) => z.int().min(min).max(max);
 const secret = (bytesMin: number) =>
@@ -207,24 +208,16 @@ export const configSchema = section('The configuration of the engine.', {
   proxy_protocol: section(
     'The PROXY protocol, by which a TCP proxy in front of the engine tells the address of its client.',
     {
-      trusted: z
-        .array(textWith(rangeProblem))
-        .readonly()
-        .default([])
-        .meta({
-          doc: 'Addresses and CIDR ranges of such proxies: every connection from them must begin with a PROXY header (version 1 or 2), and nobody else may send one.',
-          example: ['192.0.2.10'],
-        }),
+      trusted: addressRanges().meta({
+        doc: 'Addresses and CIDR ranges of such proxies: every connection from them must begin with a PROXY header (version 1 or 2), and nobody else may send one.',
+        example: ['192.0.2.10'],
+      }),
     },
   ),
-  trusted_proxies: z
-    .array(textWith(rangeProblem))
-    .readonly()
-    .default([])
-    .meta({
-      doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept.',
-      example: ['10.0.0.0/8'],
-    }),
+  trusted_proxies: addressRanges().meta({
+    doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept.',
+    example: ['10.0.0.0/8'],
+  }),
 });
 
 /** The effective configuration: complete, valid and frozen. */
