@@ -121,7 +121,6 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       isExempt: (address) => isLoopbackAddress(address) || door.hasSessionFrom(address),
     },
     {
-      connectionsMax: config.limits.connections,
       connectionsPerSource: config.limits.connections_per_source,
       ratePerSource: config.limits.connection_rate_per_source,
     },
@@ -145,7 +144,9 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       versionMin: config.tls.min_version === 'tls1.3' ? 'TLSv1.3' : 'TLSv1.2',
     },
   );
-  const redirect = config.http.enabled ? createRedirect({ engineHost, publicPort }) : undefined;
+  const redirect = config.http.enabled
+    ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
+    : undefined;
   const recheck = every(clock, LIMITS.credentialRecheckMs, () => door.recheck(credentials.isActive));
 
   let stopped: Promise<void> | undefined;
@@ -154,6 +155,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     recheck.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
+    arrivals.destroy();
     edge.destroy();
     api.destroy();
     await Promise.all([door.destroy(), doorstep.destroy()]);

@@ -8,7 +8,8 @@
  * Limits: per source by options (source-limits.ts); tlsHandshakeMsMax for a header.
  */
 import type { Socket } from 'node:net';
-import { type AddressSet, canonicalAddress } from '../base/ip.ts';
+import { engineErrorFrom } from '../base/errors.ts';
+import { type AddressSet, addressWithPort, canonicalAddress } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
@@ -35,36 +36,28 @@ export interface ArrivalsNeeds {
   isExempt(address: string): boolean;
 }
 
-export interface ArrivalsOptions extends SourceLimitsOptions {
-  /** What lines about dropped connections call the limit. */
-  readonly connectionsMax: number;
-}
-
 export interface Arrivals {
   /**
-   * Asks who a freshly accepted socket is from, and takes a place for it. The socket has an 'error' listener already.
-   * @returns undefined when the peer has left, or was dropped because its source has too many connections
-   * @throws PROXY_HEADER_MALFORMED, PROXY_HEADER_TIMEOUT; closing the socket is then the caller's
+   * Asks who a freshly accepted socket is from, and takes a place for it. The socket has an 'error' listener already; behind a header
+   * it is paused. Never rejects.
+   * @returns undefined when there is nothing to serve: the peer has left, its header was refused, or its source has too many
+   * connections; the socket is then destroyed, and the log has been told
    */
   arrive(socket: Socket): Promise<Arrival | undefined>;
-  /** The socket's own addresses, for what is said before it has arrived. */
-  ownOf(socket: Socket): Arrival;
-  /** Closes a connection at once, without a word to the peer. */
-  drop(socket: Socket, reason: DropReason): void;
+  /** Closes a connection that its listener has no room for, without a word to the peer. */
+  drop(socket: Socket, reason: DropReason, limit: number): void;
+  /** Ends the connections whose header is awaited. */
+  destroy(): void;
   readonly drops: Drops;
 }
 
 /** Makes the door's book. */
-export const createArrivals = (needs: ArrivalsNeeds, options: ArrivalsOptions): Arrivals => {
-  const { clock, trustedProxies } = needs;
+export const createArrivals = (needs: ArrivalsNeeds, options: SourceLimitsOptions): Arrivals => {
+  const { clock, log, trustedProxies } = needs;
   const isExempt = (address: string) => trustedProxies.has(address) || needs.isExempt(address);
   const sources = createSourceLimits({ clock, isExempt }, options);
-  const drops = createDrops(needs, {
-    CONNECTION_LIMIT: options.connectionsMax,
-    HANDSHAKE_LIMIT: LIMITS.handshakesMax,
-    SOURCE_CONNECTION_LIMIT: options.connectionsPerSource,
-    SOURCE_RATE_LIMIT: options.ratePerSource,
-  });
+  const drops = createDrops(needs);
+  const awaited = new Set<Socket>();
 
   // Asked for at once, as the system forgets a peer together with its connection.
   const ownOf = (socket: Socket): Arrival => ({
@@ -74,15 +67,28 @@ export const createArrivals = (needs: ArrivalsNeeds, options: ArrivalsOptions): 
     acceptedAt: clock.now(),
   });
 
-  /** As the proxy tells it; undefined when it left before it did. */
+  /** As the proxy tells it. */
   const toldBy = async (socket: Socket, own: Arrival): Promise<Arrival | undefined> => {
-    const header = await readProxyHeader(socket, clock, LIMITS.tlsHandshakeMsMax);
-    if (!header?.source) return header && own;
-    return { ...own, remoteAddress: header.source.address, remotePort: header.source.port };
+    const remote = addressWithPort(own.remoteAddress, own.remotePort);
+    awaited.add(socket);
+    try {
+      const header = await readProxyHeader(socket, clock, LIMITS.tlsHandshakeMsMax);
+      if (header?.source)
+        return { ...own, remoteAddress: header.source.address, remotePort: header.source.port };
+      if (header) return own;
+      log.debug({ remote }, 'the proxy left before its PROXY header was complete');
+    } catch (thrown) {
+      const error = engineErrorFrom(thrown);
+      log.warn({ code: error.code, errorId: error.errorId, remote }, error.message);
+    } finally {
+      awaited.delete(socket);
+    }
+    socket.destroy();
+    return undefined;
   };
 
-  const dropFrom = (socket: Socket, reason: DropReason, arrival: Arrival) => {
-    drops.note(reason, arrival);
+  const drop = (socket: Socket, reason: DropReason, limit: number, arrival: Arrival) => {
+    drops.note(reason, limit, arrival);
     // A reset leaves nothing behind here; a close would leave an entry in the system's table for a minute.
     socket.resetAndDestroy();
   };
@@ -93,15 +99,17 @@ export const createArrivals = (needs: ArrivalsNeeds, options: ArrivalsOptions): 
       const arrival = trustedProxies.has(own.remoteAddress) ? await toldBy(socket, own) : own;
       if (!arrival || socket.destroyed) return undefined;
       const place = sources.take(arrival.remoteAddress);
-      if (typeof place !== 'string') {
+      if ('release' in place) {
         socket.once('close', place.release);
         return arrival;
       }
-      dropFrom(socket, place, arrival);
+      drop(socket, place.reason, place.limit, arrival);
       return undefined;
     },
-    ownOf,
-    drop: (socket, reason) => dropFrom(socket, reason, ownOf(socket)),
+    drop: (socket, reason, limit) => drop(socket, reason, limit, ownOf(socket)),
+    destroy() {
+      for (const socket of awaited) socket.destroy();
+    },
     drops,
   };
 };

@@ -12,10 +12,13 @@ import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
-import type { SourceRefusal } from './source-limits.ts';
 
 /** Why a connection is dropped: a code of the error table. */
-export type DropReason = 'CONNECTION_LIMIT' | 'HANDSHAKE_LIMIT' | SourceRefusal;
+export type DropReason =
+  | 'CONNECTION_LIMIT'
+  | 'HANDSHAKE_LIMIT'
+  | 'SOURCE_CONNECTION_LIMIT'
+  | 'SOURCE_RATE_LIMIT';
 
 /** Who is dropped; what the system no longer knows is missing. */
 export interface Dropped {
@@ -24,30 +27,24 @@ export interface Dropped {
 }
 
 export interface Drops {
-  /** Notes that a connection is dropped; closing it is the caller's. */
-  note(reason: DropReason, dropped: Dropped): void;
+  /** Notes that a connection is dropped for a limit; closing it is the caller's. */
+  note(reason: DropReason, limit: number, dropped: Dropped): void;
   /** Since the start; what never happened is missing. */
   readonly counts: Readonly<Partial<Record<DropReason, number>>>;
 }
 
-/**
- * @param limits what the lines call the limit
- */
-export const createDrops = (
-  { clock, log }: { readonly clock: Clock; readonly log: Logger },
-  limits: Readonly<Record<DropReason, number>>,
-): Drops => {
+export const createDrops = ({ clock, log }: { readonly clock: Clock; readonly log: Logger }): Drops => {
   const counts: Partial<Record<DropReason, number>> = {};
   const told = new Map<DropReason, { atMs: number; count: number }>();
   return {
-    note(reason, { remoteAddress, remotePort }) {
+    note(reason, limit, { remoteAddress, remotePort }) {
       const count = (counts[reason] ?? 0) + 1;
       counts[reason] = count;
       const before = told.get(reason);
       const nowMs = clock.elapsed();
       if (before && nowMs - before.atMs < LIMITS.connectionLimitLogMs) return;
       told.set(reason, { atMs: nowMs, count });
-      const error = fail(reason, { limit: limits[reason] });
+      const error = fail(reason, { limit });
       const fields = { code: reason, errorId: newErrorId(), droppedCount: count - (before?.count ?? 0) };
       log.warn({ ...fields, remote: addressWithPort(remoteAddress, remotePort) }, error.message);
     },

@@ -73,12 +73,12 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
   const serverOnConnection = (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', ignore).on('close', socketOnClose);
-    if (handshakeCount >= handshakesMax) return arrivals.drop(socket, 'HANDSHAKE_LIMIT');
+    if (handshakeCount >= handshakesMax) return arrivals.drop(socket, 'HANDSHAKE_LIMIT', handshakesMax);
     handshakeCount += 1;
     inBackground(receive(socket).finally(receiveOnDone), socketOnFault);
   };
   const serverOnDrop = (dropped: DropArgument | undefined) =>
-    arrivals.drops.note('CONNECTION_LIMIT', {
+    arrivals.drops.note('CONNECTION_LIMIT', options.connectionsMax, {
       remoteAddress: canonicalAddress(dropped?.remoteAddress),
       remotePort: dropped?.remotePort ?? 0,
     });

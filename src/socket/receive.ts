@@ -85,17 +85,15 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
   return async (socket: Socket): Promise<void> => {
     const startedMs = clock.elapsed();
     const msLeft = () => LIMITS.tlsHandshakeMsMax - (clock.elapsed() - startedMs);
-    let remote = remoteOf(arrivals.ownOf(socket));
+    const arrival = await arrivals.arrive(socket);
+    if (!arrival) return;
+    const remote = addressWithPort(arrival.remoteAddress, arrival.remotePort);
     const leave = () => {
       socket.destroy();
       log.debug({ remote }, 'the peer left before its TLS was up');
     };
     let hello: ClientHello | undefined;
     try {
-      const arrival = await arrivals.arrive(socket);
-      // What was dropped is told of where it is counted.
-      if (!arrival) return socket.destroyed ? undefined : leave();
-      remote = remoteOf(arrival);
       hello = await peekClientHello(socket, clock, msLeft());
       if (!hello) return leave();
       const destination = destinationFrom(hello, facts);
@@ -128,9 +126,6 @@ const roomsFrom = (
     published: { terminator: createTerminator(needs, publishedPolicy), handler: needs.onPublished },
   };
 };
-
-const remoteOf = ({ remoteAddress, remotePort }: Arrival): string =>
-  addressWithPort(remoteAddress, remotePort);
 
 const connectionInfoFrom = (tlsSocket: TLSSocket, hello: ClientHello, arrival: Arrival): ConnectionInfo => ({
   ...arrival,

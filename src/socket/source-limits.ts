@@ -32,7 +32,11 @@ export interface SourcePlace {
   release(): void;
 }
 
-export type SourceRefusal = 'SOURCE_CONNECTION_LIMIT' | 'SOURCE_RATE_LIMIT';
+/** Why there is no place: a code of the error table, and the limit that it tells of. */
+export interface SourceRefusal {
+  readonly reason: 'SOURCE_CONNECTION_LIMIT' | 'SOURCE_RATE_LIMIT';
+  readonly limit: number;
+}
 
 export interface SourceLimits {
   /** Takes a place for a connection that begins, or says why there is none. */
@@ -70,8 +74,9 @@ export const createSourceLimits = (
 
   const refusalOf = (source: Source): SourceRefusal | undefined => {
     if (connectionsPerSource > 0 && source.connectionCount >= connectionsPerSource)
-      return 'SOURCE_CONNECTION_LIMIT';
-    return ratePerSource > 0 && source.tokens < 1 ? 'SOURCE_RATE_LIMIT' : undefined;
+      return { reason: 'SOURCE_CONNECTION_LIMIT', limit: connectionsPerSource };
+    if (ratePerSource > 0 && source.tokens < 1) return { reason: 'SOURCE_RATE_LIMIT', limit: ratePerSource };
+    return undefined;
   };
 
   const forgetIdle = (nowMs: number) => {

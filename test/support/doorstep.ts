@@ -54,7 +54,7 @@ export const startDoorstep = async (
   overrides: Partial<DoorstepOptions> & Extras = {},
 ): Promise<TestDoorstep> => {
   const { files, onArrival, trustedProxies = [], isExempt = () => false, ...rest } = overrides;
-  const { connectionsPerSource = 0, ratePerSource = 0, connectionsMax = 100, ...options } = rest;
+  const { connectionsPerSource = 0, ratePerSource = 0, ...options } = rest;
   const made = await testCertificates();
   const clock = createFakeClock(Date.now());
   const log = createLogRecorder();
@@ -69,7 +69,7 @@ export const startDoorstep = async (
     };
   const arrivals = createArrivals(
     { clock, log, trustedProxies: createAddressSet(trustedProxies), isExempt },
-    { connectionsMax, connectionsPerSource, ratePerSource },
+    { connectionsPerSource, ratePerSource },
   );
   const doorstep = createDoorstep(
     {
@@ -85,7 +85,7 @@ export const startDoorstep = async (
     {
       listenAddress: { host: '127.0.0.1', port: 0 },
       engineHost: ENGINE_HOST,
-      connectionsMax,
+      connectionsMax: 100,
       versionMin: 'TLSv1.2',
       ...options,
     },
