@@ -39,7 +39,7 @@ const row = (
 // biome-ignore format: a table is read by its rows
 export const ERRORS = {
   // Doorstep: before TLS is up.
-  CLIENT_HELLO_MALFORMED: row(400, 2000, 'downstream', false, 'The connection did not begin with a TLS ClientHello.', 'Speak TLS to this port.'),
+  CLIENT_HELLO_MALFORMED: row(400, 2000, 'downstream', false, 'The connection did not begin with a TLS ClientHello.', 'Speak TLS to this port; a proxy that sends PROXY headers must be named in proxy_protocol.trusted.'),
   CLIENT_HELLO_TOO_LARGE: row(400, 2000, 'downstream', false, 'The TLS ClientHello is larger than {limit} bytes.', 'Send a smaller ClientHello: fewer extensions or key shares.'),
   CLIENT_HELLO_TIMEOUT: row(408, 2000, 'downstream', true, 'The TLS handshake did not complete in time.', 'Check the network between the client and the engine, then try again.'),
   PLAIN_HTTP_ON_TLS_PORT: row(400, 2000, 'downstream', false, 'This port speaks HTTPS, but the request came as plain HTTP.', 'Use https:// in the address.'),
