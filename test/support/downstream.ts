@@ -27,7 +27,7 @@ export const connectDownstream = async (
     servername: serverName,
     ALPNProtocols: alpn,
     allowHalfOpen,
-    ...(proxyHeader && { socket: connectWith(proxyHeader, port) }),
+    ...(proxyHeader && { socket: connectWith(proxyHeader, port, allowHalfOpen) }),
   };
   const socket = connect(tlsOptions);
   await once(socket, 'secureConnect');
@@ -35,8 +35,8 @@ export const connectDownstream = async (
 };
 
 /** A TCP connection that has sent something already. */
-const connectWith = (bytes: Buffer, port: number): Socket => {
-  const socket = connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true }).on('error', () => {});
+const connectWith = (bytes: Buffer, port: number, allowHalfOpen: boolean): Socket => {
+  const socket = connectTcp({ host: '127.0.0.1', port, allowHalfOpen }).on('error', () => {});
   socket.write(bytes);
   return socket;
 };
