@@ -1,7 +1,7 @@
 /**
  * The doorstep: accepts, counts and in the end closes every connection of the one TLS port.
  *
- * Flow: each accepted socket goes to receive.ts, which finds its room.
+ * Flow: each accepted socket goes to receive.ts, which finds its room; what is dropped is noted in arrivals.ts, for all listeners.
  * Invariant: a socket is counted from accept to close, whoever owns it by then, and none of its errors is ever without a listener.
  * Limits: connectionsMax (option) and handshakesMax; what comes beyond them is dropped before anything is allocated for it.
  */
