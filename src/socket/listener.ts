@@ -48,7 +48,8 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
   const life = new Lifecycle();
   const sockets = new Set<Socket>();
   const receive = createReceiver(needs, options);
-  let handshakeCount = 0;
+  // Those among them whose TLS is not up yet.
+  const arriving = new Set<Socket>();
 
   const server = createServer({
     // A peer that has finished sending may still be waiting for the answer.
@@ -64,18 +65,21 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
   };
   function socketOnClose(this: Socket) {
     sockets.delete(this);
+    arriving.delete(this);
     finishWhenEmpty();
   }
-  const socketOnFault = (error: unknown) => log.error({ error }, 'a connection was not received');
-  const receiveOnDone = () => {
-    handshakeCount -= 1;
-  };
   const serverOnConnection = (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', ignore).on('close', socketOnClose);
-    if (handshakeCount >= handshakesMax) return arrivals.drop(socket, 'HANDSHAKE_LIMIT', handshakesMax);
-    handshakeCount += 1;
-    inBackground(receive(socket).finally(receiveOnDone), socketOnFault);
+    if (arriving.size >= handshakesMax) return arrivals.drop(socket, 'HANDSHAKE_LIMIT', handshakesMax);
+    arriving.add(socket);
+    inBackground(
+      receive(socket).finally(() => arriving.delete(socket)),
+      (error) => {
+        log.error({ error }, 'a connection was not received');
+        socket.destroy();
+      },
+    );
   };
   const serverOnDrop = (dropped: DropArgument | undefined) =>
     arrivals.drops.note('CONNECTION_LIMIT', options.connectionsMax, {
@@ -108,7 +112,7 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
       return sockets.size;
     },
     get handshakeCount() {
-      return handshakeCount;
+      return arriving.size;
     },
     get dropCounts() {
       return arrivals.drops.counts;

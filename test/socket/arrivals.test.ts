@@ -208,6 +208,33 @@ describe('limits by source', () => {
   });
 });
 
+test('a place in the door is given back however a handshake ends', async (t) => {
+  const door = await startBehindProxy(t, { handshakesMax: 1 });
+  const hello = readHello('node20-agent-by-address');
+  const ways: readonly ((client: Socket) => unknown)[] = [
+    (client) => client.destroy(),
+    (client) => client.resetAndDestroy(),
+    (client) => client.end(),
+    (client) => client.end('GET / HTTP/1.1\r\n\r\n'),
+    (client) => client.write(Buffer.alloc(LIMITS.clientHelloBytesMax)),
+  ];
+  for (const address of ['127.0.0.1', PROXY])
+    for (const opening of [Buffer.alloc(0), hello.subarray(0, 50), hello])
+      for (const leave of ways) {
+        const client = door.connectTcp(address);
+        if (address === PROXY) client.write(HEADER);
+        if (opening.length > 0) client.write(opening);
+        if (opening === hello) await once(client, 'data');
+        else await eventually(() => door.doorstep.handshakeCount === 1, 'it is in the door');
+        leave(client);
+        // Node does not tell of an end within a handshake, so the deadline sees to it.
+        if (opening === hello) door.clock.advance(LIMITS.tlsHandshakeMsMax);
+        await eventually(() => door.doorstep.handshakeCount === 0, 'its place is free');
+        client.destroy();
+      }
+  assert.deepEqual(door.doorstep.dropCounts, {});
+});
+
 test('accept pressure: connections beyond the handshakes that may be under way are dropped, those that are up stay', async (t) => {
   const door = await startDoorstep(t, { handshakesMax: 2 });
   const arriving = door.nextArrival();
