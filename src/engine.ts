@@ -7,20 +7,22 @@
  */
 
 import { createApi } from './api/app.ts';
-import { createAddressSet, splitListenAddress } from './base/ip.ts';
+import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import { type Clock, createSweep, every, inBackground, pause } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
+import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
+import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
-import { listenOnPort } from './socket/tcp-port.ts';
+import { createPortListener } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
@@ -96,9 +98,9 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       verifyCredential: credentials.verify,
       reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
       privateEdge: {
-        dialUpstream: (...dial) => edge.dialUpstream(...dial),
+        dialUpstream: (tunnel, dialer, signal) => edge.dialUpstream(tunnel, addressesOf(dialer), signal),
         serveHttp: (socket, connection, tunnel) =>
-          inBackground(edge.acceptPrivate(socket, connection, tunnel), (error) =>
+          inBackground(edge.acceptPrivate(socket, addressesOf(connection), tunnel), (error) =>
             log.error({ error }, 'a private connection was not served'),
           ),
       },
@@ -107,6 +109,19 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       version: VERSION,
       dialBackMs: secondsOf(timeouts.stream_request_seconds),
       streamIdleMs: secondsOf(timeouts.stream_idle_seconds),
+    },
+  );
+  const arrivals = createArrivals(
+    {
+      clock,
+      log,
+      trustedProxies: createAddressSet(config.proxy_protocol.trusted),
+      // An agent dials back once a stream, and behind a loopback address stands a proxy or the operator.
+      isExempt: (address) => isLoopbackAddress(address) || door.hasSessionFrom(address),
+    },
+    {
+      connectionsPerSource: config.limits.connections_per_source,
+      ratePerSource: config.limits.connection_rate_per_source,
     },
   );
   const edge = createEdge(
@@ -121,7 +136,10 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       dialBack: door.dialBack,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
-      listenOnPort: (port, onConnection) => listenOnPort(config.tcp.listen_host, port, onConnection),
+      listenOnPort: createPortListener(
+        { arrivals, log },
+        { host: config.tcp.listen_host, connectionsMax: config.limits.connections },
+      ),
     },
     {
       idleMs: secondsOf(timeouts.http_idle_seconds),
@@ -147,10 +165,11 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     {
       clock,
       log,
+      arrivals,
       certificates,
       publishedMode: router.publishedMode,
       onAgent: (socket, connection) => door.accept(socket, connection),
-      onApi: (socket) => api.accept(socket),
+      onApi: (socket, connection) => api.accept(socket, connection),
       onPublished: (socket, connection) => edge.accept(socket, connection),
     },
     {
@@ -161,7 +180,9 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       versionMin: config.tls.min_version === 'tls1.3' ? 'TLSv1.3' : 'TLSv1.2',
     },
   );
-  const redirect = config.http.enabled ? createRedirect({ engineHost, publicPort }) : undefined;
+  const redirect = config.http.enabled
+    ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
+    : undefined;
   const recheck = every(clock, LIMITS.credentialRecheckMs, () => door.recheck(credentials.isActive));
 
   const refreshGeo = async (from: Geo) => {
@@ -180,6 +201,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     geoCheck?.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
+    arrivals.destroy();
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
     database.close();
@@ -257,3 +279,11 @@ const portRangeOf = (text: string) => {
   const [first = 0, last = first] = text.split('-').map(Number);
   return { first, last };
 };
+
+/** What the edge may know of a private dialer: not the TLS of its agent connection, which says nothing of what is inside. */
+const addressesOf = ({ remoteAddress, remotePort, localAddress, localPort }: AgentConnection) => ({
+  remoteAddress,
+  remotePort,
+  localAddress,
+  localPort,
+});

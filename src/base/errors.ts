@@ -39,7 +39,7 @@ const row = (
 // biome-ignore format: a table is read by its rows
 export const ERRORS = {
   // Doorstep: before TLS is up.
-  CLIENT_HELLO_MALFORMED: row(400, 2000, 'downstream', false, 'The connection did not begin with a TLS ClientHello.', 'Speak TLS to this port.'),
+  CLIENT_HELLO_MALFORMED: row(400, 2000, 'downstream', false, 'The connection did not begin with a TLS ClientHello.', 'Speak TLS to this port; a proxy that sends PROXY headers must be named in proxy_protocol.trusted.'),
   CLIENT_HELLO_TOO_LARGE: row(400, 2000, 'downstream', false, 'The TLS ClientHello is larger than {limit} bytes.', 'Send a smaller ClientHello: fewer extensions or key shares.'),
   CLIENT_HELLO_TIMEOUT: row(408, 2000, 'downstream', true, 'The TLS handshake did not complete in time.', 'Check the network between the client and the engine, then try again.'),
   PLAIN_HTTP_ON_TLS_PORT: row(400, 2000, 'downstream', false, 'This port speaks HTTPS, but the request came as plain HTTP.', 'Use https:// in the address.'),
@@ -47,6 +47,12 @@ export const ERRORS = {
   TLS_VERSION_UNSUPPORTED: row(400, 2000, 'downstream', false, 'The connection offers no TLS version that is allowed here.', 'Use TLS 1.3 for agents, and at least the configured minimum for published services.'),
   TLS_HANDSHAKE_FAILED: row(400, 2000, 'downstream', false, 'The TLS handshake failed: {reason}.', 'Check that the client trusts the certificate authority of the engine and speaks a protocol (ALPN) that this name offers.'),
   CONNECTION_LIMIT: row(503, 7000, 'engine', true, 'The engine has reached its limit of {limit} connections.', 'Try again later; the operator can raise limits.connections.'),
+
+  HANDSHAKE_LIMIT: row(503, 7000, 'engine', true, 'More than {limit} connections are about to set up TLS.', 'Try again a little later; a flood of connections or too little CPU is behind it.'),
+  SOURCE_CONNECTION_LIMIT: row(429, 7000, 'downstream', true, 'One source has reached its limit of {limit} connections.', 'Close connections that are not needed; the operator can raise limits.connections_per_source, or name a proxy in proxy_protocol.trusted.'),
+  SOURCE_RATE_LIMIT: row(429, 7000, 'downstream', true, 'One source opens more than {limit} connections a second.', 'Use connections for more than one request; the operator can raise limits.connection_rate_per_source, or name a proxy in proxy_protocol.trusted.'),
+  PROXY_HEADER_MALFORMED: row(400, 2000, 'operator', false, 'A connection from a trusted proxy has no valid PROXY header: {problem}.', 'Make the proxy send PROXY protocol version 1 or 2, or remove its address from proxy_protocol.trusted.'),
+  PROXY_HEADER_TIMEOUT: row(408, 2000, 'operator', true, 'A connection from a trusted proxy did not send its PROXY header in time.', 'Make the proxy send the PROXY protocol at once, or remove its address from proxy_protocol.trusted.'),
 
   // Wire: frames and messages.
   FRAME_TOO_LARGE: row(400, 2000, 'agent', false, 'A frame is larger than {limit} bytes.', 'Update the agent; the protocol allows no larger frame.'),

@@ -38,14 +38,33 @@ export const bytesFromAddress = (address: string): Uint8Array | undefined => {
   return Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255]));
 };
 
-/** The inverse of {@link bytesFromAddress}, in the form of RFC 5952. */
-const addressFromBytes = (bytes: Uint8Array): string => {
+/** The canonical text (RFC 5952) of an address of 4 or 16 bytes; one that is mapped into IPv6 is the IPv4 address. */
+export const addressFromBytes = (bytes: Uint8Array): string => {
   if (bytes.length === 4) return bytes.join('.');
-  const groups = Array.from({ length: 8 }, (_, i) =>
-    Buffer.from(bytes.subarray(2 * i, 2 * i + 2)).toString('hex'),
+  if (MAPPED_PREFIX.every((byte, at) => bytes[at] === byte)) return bytes.subarray(12).join('.');
+  const groups = Array.from({ length: 8 }, (_, at) =>
+    (((bytes[2 * at] ?? 0) << 8) | (bytes[2 * at + 1] ?? 0)).toString(16),
   );
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 };
+
+/** The bytes before an IPv4 address that is mapped into IPv6 (RFC 4291 2.5.5.2). */
+export const MAPPED_PREFIX: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+/**
+ * What one peer can choose its addresses from: an IPv4 address itself, the /64 of an IPv6 one (RFC 4291 2.5.4: the rest is the peer's
+ * own). Limits per peer count by it.
+ * @param address canonical
+ */
+export const sourceOf = (address: string): string => {
+  if (!address.includes(':')) return address;
+  const bytes = bytesFromAddress(address);
+  return bytes ? `${Buffer.from(bytes.subarray(0, 8)).toString('hex')}/64` : address;
+};
+
+/** Whether only this machine can have the address. */
+export const isLoopbackAddress = (address: string): boolean =>
+  address === '::1' || (isIPv4(address) && address.startsWith('127.'));
 
 /** A text read as an address or a CIDR range (RFC 4632): its canonical form, or what is wrong with it. */
 export type RangeReading =
@@ -72,11 +91,9 @@ export const readRange = (text: string): RangeReading => {
   if (bytes.some((byte, index) => (byte & ~networkMask(prefix, index)) !== 0))
     return { problem: 'has bits set behind its prefix: write the network address' };
   // A shorter prefix would have left bits of the ffff behind it.
-  const isMapped = bytes.length === 16 && MAPPED.every((byte, index) => byte === bytes[index]);
+  const isMapped = bytes.length === 16 && MAPPED_PREFIX.every((byte, index) => byte === bytes[index]);
   return isMapped ? readingFrom(bytes.subarray(12), prefix - 96) : readingFrom(bytes, prefix);
 };
-
-const MAPPED = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255];
 
 const readingFrom = (bytes: Uint8Array, prefix: number): RangeReading => {
   const address = addressFromBytes(bytes);

@@ -8,9 +8,20 @@ export const LIMITS = {
   clientHelloBytesMax: 16_384,
   /** From accept to the end of the TLS handshake. Slow mobile links need three round trips of up to a second. */
   tlsHandshakeMsMax: 10_000,
+  /** A PROXY header of version 1, its line end included: the longest that the specification allows. */
+  proxyLineBytesMax: 107,
+  /** A PROXY header of version 2 in whole: 216 bytes of addresses at most, and then notes of the proxy, which may hold a certificate. */
+  proxyHeaderBytesMax: 4_096,
+  /** Connections whose TLS is not up yet. A core finishes some thousand a second, so the last of them is still served before its client
+   * loses patience; with more, all of them would wait in vain. */
+  handshakesMax: 4_096,
+  /** A source may open as many connections at once as it may open in this time, in seconds: a fleet of agents that comes back. */
+  sourceBurstSeconds: 5,
+  /** Sources without a connection that are remembered, until they may open a whole burst again; an entry is about 150 bytes. */
+  idleSourcesMax: 16_384,
   /** A peer that was refused gets this long to read why: one round trip on a slow mobile link. */
   refusalLingerMsMax: 2_000,
-  /** Lines about dropped connections come at most this often: at the limit there may be thousands of them a second. */
+  /** Lines about connections dropped for one reason come at most this often: at a limit there may be thousands of them a second. */
   connectionLimitLogMs: 1_000,
   /** The certificate files are looked at this often at most: two stat calls a second cost nothing. */
   certificateCheckMs: 1_000,

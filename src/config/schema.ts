@@ -33,6 +33,7 @@ const textWith = (problemOf: (text: string) => string | undefined) =>
     });
 
 const listenAddress = () => textWith(listenAddressProblem);
+const proxyRanges = () => z.array(textWith(trustedRangeProblem)).default([]).readonly();
 const filePath = () => textWith((text) => (text.includes('\0') ? 'must be a path' : undefined));
 const seconds = (min: number, max: number) => z.int().min(min).max(max);
 const secret = (bytesMin: number) =>
@@ -262,7 +263,13 @@ export const configSchema = z
     }),
     limits: section('How much the engine takes on.', {
       connections: z.int().min(1).max(1_000_000).default(20_000).meta({
-        doc: 'Connections at the same time over all listeners; the process needs as many file descriptors and some more.',
+        doc: 'Connections at the same time on the TLS listener, and as many on all ports of TCP tunnels; the process needs as many file descriptors.',
+      }),
+      connections_per_source: z.int().min(0).max(1_000_000).default(1_000).meta({
+        doc: 'Connections at the same time from one source, an IPv4 address or an IPv6 /64; 0 is no bound. Loopback, the addresses of connected agents and of proxy_protocol.trusted are exempt.',
+      }),
+      connection_rate_per_source: z.int().min(0).max(1_000_000).default(200).meta({
+        doc: 'Connections a second from one source, which may open those of five seconds at once; 0 is no bound. The same sources are exempt.',
       }),
       requests_per_connection: z.int().min(1).max(10_000).default(128).meta({
         doc: 'Requests at the same time on one HTTP/2 connection.',
@@ -285,14 +292,19 @@ export const configSchema = z
         doc: 'Verify the certificates of services that speak TLS (upstream_tls); most of them are self-signed.',
       }),
     }),
-    trusted_proxies: z
-      .array(textWith(trustedRangeProblem))
-      .readonly()
-      .default([])
-      .meta({
-        doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept.',
-        example: ['10.0.0.0/8'],
-      }),
+    proxy_protocol: section(
+      'The PROXY protocol, by which a TCP proxy in front of the engine tells the address of its client.',
+      {
+        trusted: proxyRanges().meta({
+          doc: 'Addresses and CIDR ranges of such proxies: every connection from them must begin with a PROXY header (version 1 or 2), and nobody else may send one.',
+          example: ['192.0.2.10'],
+        }),
+      },
+    ),
+    trusted_proxies: proxyRanges().meta({
+      doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept.',
+      example: ['10.0.0.0/8'],
+    }),
   })
   .superRefine(({ policy, geoip }, context) => {
     if (!policy?.geoip?.length || geoip?.database !== undefined) return;

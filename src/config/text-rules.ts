@@ -5,7 +5,7 @@
  * Invariant: a problem never repeats the text it is about, so that none can carry a secret into a log.
  */
 import { countryFrom } from '../base/country.ts';
-import { bytesFromAddress, readRange, splitListenAddress } from '../base/ip.ts';
+import { bytesFromAddress, isLoopbackAddress, readRange, splitListenAddress } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 
 // RFC 1123 2.1, and what every official client accepts (protocol.md 1).
@@ -43,7 +43,7 @@ export const listenAddressProblem = (text: string): string | undefined => {
 /** Whether only this machine can reach a listen address. */
 export const isLoopback = (listenAddress: string): boolean => {
   const host = splitListenAddress(listenAddress)?.host ?? '';
-  return host.toLowerCase() === 'localhost' || host === '::1' || bytesFromAddress(host)?.[0] === 127;
+  return host.toLowerCase() === 'localhost' || isLoopbackAddress(host);
 };
 
 /** The problem of an address or a CIDR range (RFC 4632). */

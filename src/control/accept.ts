@@ -121,6 +121,9 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     /** Sessions that are open or closing, oldest first. */
     listSessions: sessions.list,
 
+    /** Whether an agent is connected from this address, or from the same IPv6 /64. */
+    hasSessionFrom: sessions.hasSessionFrom,
+
     /** Calls at each opening and closing of a session, until the returned function is called. */
     onSession: sessions.onChange,
 

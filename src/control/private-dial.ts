@@ -12,7 +12,7 @@ import { newStreamId } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { PERMISSIONS } from '../base/principal.ts';
 import type { Clock } from '../base/time.ts';
-import type { AgentStream, DialSource } from '../stream/agent-stream.ts';
+import type { AgentStream } from '../stream/agent-stream.ts';
 import { relay } from '../stream/relay.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -26,7 +26,7 @@ export type PrivateDialRequest = Extract<Message, { kind: 'private-dial' }>;
 /** The way to upstreams, with what their tunnels ask for on it. */
 export interface PrivateEdge {
   /** One stream of raw bytes; rejects as a DialBack does, and with UPSTREAM_TLS_FAILED. */
-  dialUpstream(tunnel: Tunnel, source: DialSource, signal: AbortSignal): Promise<AgentStream>;
+  dialUpstream(tunnel: Tunnel, dialer: AgentConnection, signal: AbortSignal): Promise<AgentStream>;
   /** Takes over a dialer that speaks HTTP to one tunnel. */
   serveHttp(socket: Duplex, connection: AgentConnection, tunnel: Tunnel): void;
 }
@@ -53,7 +53,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
   const reach = async (
     socket: Duplex,
     tunnel: Tunnel,
-    { remoteAddress, remotePort }: AgentConnection,
+    connection: AgentConnection,
     isEndFinal: boolean,
   ): Promise<AgentStream> => {
     const gone = new AbortController();
@@ -63,8 +63,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     if (isEndFinal) socket.once('end', leave);
     if (socket.destroyed || (isEndFinal && socket.readableEnded)) leave();
     try {
-      const source = { address: remoteAddress, port: remotePort };
-      return await privateEdge.dialUpstream(tunnel, source, gone.signal);
+      return await privateEdge.dialUpstream(tunnel, connection, gone.signal);
     } finally {
       socket.off('close', leave).off('end', leave);
     }

@@ -14,6 +14,9 @@ import type { ClientDetails } from '../wire/message.ts';
 export interface AgentConnection {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** What the agent connected to. */
+  readonly localAddress?: string;
+  readonly localPort?: number;
 }
 
 /** The peer as the log names it. */

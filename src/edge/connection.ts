@@ -7,6 +7,9 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 /** What the edge knows of a connection that it is given. */
 export interface EdgeConnection extends ConnectionFacts {
   readonly remotePort: number;
+  /** What the downstream connected to; '' and 0 where that is not known. */
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
   /** In lower case, without a trailing dot. */
   readonly serverName?: string | undefined;
   readonly alpnProtocol?: string | undefined;

@@ -54,8 +54,7 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     socket.once('close', leave);
     if (socket.destroyed) leave();
     try {
-      const { remoteAddress: address, remotePort: port, alpnProtocol } = connection;
-      return await dialUpstream(tunnel, { address, port }, gone.signal, alpnProtocol);
+      return await dialUpstream(tunnel, connection, gone.signal);
     } finally {
       socket.off('close', leave);
     }

@@ -11,6 +11,7 @@ import { EngineError, fail } from '../base/errors.ts';
 import type { TunnelId } from '../base/ids.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { EdgeConnection } from './connection.ts';
 import { BREAKS, type RawEdge } from './raw.ts';
 
 /** From the first port to the last, both included. */
@@ -22,10 +23,7 @@ export interface PortRange {
 /** Listens on a port; see socket/tcp-port.ts. */
 export type ListenOnPort = (
   port: number,
-  onConnection: (
-    socket: Parameters<RawEdge['accept']>[0],
-    connection: { readonly remoteAddress: string; readonly remotePort: number },
-  ) => void,
+  onConnection: (socket: Parameters<RawEdge['accept']>[0], connection: EdgeConnection) => void,
 ) => Promise<{ readonly port: number; close(): void }>;
 
 /** A port for a tunnel that is about to open. */

@@ -42,7 +42,8 @@ const MESSAGE_HEADER_BYTES = 4;
 const TLS_1_2 = 0x0303;
 const EXTENSION = { serverName: 0, groups: 10, alpn: 16, versions: 43 } as const;
 
-const METHOD = /^[A-Z]{3,16} /;
+// A PROXY header that nobody may send here is no request.
+const METHOD = /^(?!PROXY )[A-Z]{3,16} /;
 const METHOD_BEGUN = /^[A-Z]{1,16}$/;
 
 const malformed = (): EngineError => fail('CLIENT_HELLO_MALFORMED');

@@ -1,7 +1,7 @@
 /**
  * One connection from accept to the room that owns it.
  *
- * Flow: listener.ts hands in each socket; peek.ts -> dispatch.ts -> terminate.ts -> onAgent, onApi or onPublished; or refuse.ts.
+ * Flow: listener.ts hands in each socket; arrivals.ts -> peek.ts -> dispatch.ts -> terminate.ts -> onAgent, onApi or onPublished; or refuse.ts.
  * Invariant: every refusal is one line in the log with its code and an error id; a peer that merely leaves (health checks, port
  * scans) is a debug line.
  * Limits: tlsHandshakeMsMax from accept to the end of the handshake.
@@ -10,10 +10,11 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import { newErrorId } from '../base/ids.ts';
-import { addressWithPort, canonicalAddress } from '../base/ip.ts';
+import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
+import type { Arrival, Arrivals } from './arrivals.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClientHello } from './client-hello.ts';
 import {
@@ -28,11 +29,7 @@ import { refuse } from './refuse.ts';
 import { createTerminator, type Terminator } from './terminate.ts';
 
 /** What is known of a connection once its TLS is up. */
-export interface ConnectionInfo {
-  /** Canonical (base/ip.ts); '' when the peer was gone before the system could be asked. */
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localPort: number;
+export interface ConnectionInfo extends Arrival {
   /** As in `hello`. */
   readonly serverName?: string;
   /** What was agreed on; absent when the peer sent no ALPN. */
@@ -42,8 +39,6 @@ export interface ConnectionInfo {
   /** The suite's IANA name. */
   readonly cipher: string;
   readonly hello: ClientHello;
-  /** Milliseconds since 1970. */
-  readonly acceptedAt: number;
 }
 
 /** Takes over a connection: not flowing yet, its errors have a listener, half-close is on. */
@@ -52,6 +47,8 @@ export type ConnectionHandler = (socket: TLSSocket, connection: ConnectionInfo) 
 export interface ReceiverNeeds {
   readonly clock: Clock;
   readonly log: Logger;
+  /** One for all listeners of an engine. */
+  readonly arrivals: Arrivals;
   readonly certificates: Certificates;
   readonly publishedMode: (serverName: string) => PublishedMode;
   readonly onAgent: ConnectionHandler;
@@ -72,7 +69,7 @@ export interface ReceiverOptions {
  * Makes the function that takes a freshly accepted socket through the door; the socket has an 'error' listener already.
  */
 export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) => {
-  const { clock, log } = needs;
+  const { clock, log, arrivals } = needs;
   const { engineHost, versionMin } = options;
   const facts = { engineHost, versionMin, publishedMode: needs.publishedMode };
   const rooms = roomsFrom(needs, options);
@@ -87,7 +84,9 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
   /** Never rejects. */
   return async (socket: Socket): Promise<void> => {
     const startedMs = clock.elapsed();
-    const arrival = arrivalFrom(socket, clock);
+    const msLeft = () => LIMITS.tlsHandshakeMsMax - (clock.elapsed() - startedMs);
+    const arrival = await arrivals.arrive(socket);
+    if (!arrival) return;
     const remote = addressWithPort(arrival.remoteAddress, arrival.remotePort);
     const leave = () => {
       socket.destroy();
@@ -95,13 +94,12 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
     };
     let hello: ClientHello | undefined;
     try {
-      hello = await peekClientHello(socket, clock, LIMITS.tlsHandshakeMsMax);
+      hello = await peekClientHello(socket, clock, msLeft());
       if (!hello) return leave();
       const destination = destinationFrom(hello, facts);
       if (destination.kind === 'refuse') throw fail(destination.code);
       const { terminator, handler } = rooms[destination.kind];
-      const msLeft = LIMITS.tlsHandshakeMsMax - (clock.elapsed() - startedMs);
-      const tlsSocket = await terminator.finish(socket, msLeft);
+      const tlsSocket = await terminator.finish(socket, msLeft());
       if (!tlsSocket || tlsSocket.destroyed) return leave();
       handler(tlsSocket, connectionInfoFrom(tlsSocket, hello, arrival));
     } catch (thrown) {
@@ -128,16 +126,6 @@ const roomsFrom = (
     published: { terminator: createTerminator(needs, publishedPolicy), handler: needs.onPublished },
   };
 };
-
-type Arrival = Pick<ConnectionInfo, 'remoteAddress' | 'remotePort' | 'localPort' | 'acceptedAt'>;
-
-/** Asked for at once, as the system forgets a peer together with its connection. */
-const arrivalFrom = (socket: Socket, clock: Clock): Arrival => ({
-  remoteAddress: canonicalAddress(socket.remoteAddress),
-  remotePort: socket.remotePort ?? 0,
-  localPort: socket.localPort ?? 0,
-  acceptedAt: clock.now(),
-});
 
 const connectionInfoFrom = (tlsSocket: TLSSocket, hello: ClientHello, arrival: Arrival): ConnectionInfo => ({
   ...arrival,

@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
+  addressFromBytes,
   addressWithPort,
   bytesFromAddress,
   canonicalAddress,
   createAddressSet,
+  isLoopbackAddress,
   readRange,
+  sourceOf,
   splitListenAddress,
 } from '../../src/base/ip.ts';
 
@@ -150,4 +153,34 @@ describe('a listen address', () => {
   for (const [text, address] of SPLIT)
     test(`${text || '(nothing)'} ${address ? 'splits' : 'is none'}`, () =>
       assert.deepEqual(splitListenAddress(text), address));
+});
+
+describe('the text of wire bytes', () => {
+  const ADDRESSES = [
+    ['192.0.2.1', '192.0.2.1'],
+    ['0.0.0.0', '0.0.0.0'],
+    ['::', '::'],
+    ['::1', '::1'],
+    ['2001:DB8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2:3:4:5:6'],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::ffff:c000:201', '192.0.2.1'],
+    ['::fffe:192.0.2.1', '::fffe:c000:201'],
+  ] as const;
+  for (const [address, text] of ADDRESSES)
+    test(`of ${address} is ${text}`, () =>
+      assert.equal(addressFromBytes(bytesFromAddress(address) ?? new Uint8Array()), text));
+});
+
+test('the source of an address is itself, or the /64 of an IPv6 one', () => {
+  assert.equal(sourceOf('192.0.2.1'), '192.0.2.1');
+  assert.equal(sourceOf(''), '');
+  assert.equal(sourceOf('2001:db8::1'), sourceOf('2001:db8:0:0:ffff::2'));
+  assert.notEqual(sourceOf('2001:db8::1'), sourceOf('2001:db8:0:1::1'));
+});
+
+test('loopback is what only this machine can have', () => {
+  for (const address of ['127.0.0.1', '127.255.0.9', '::1']) assert.ok(isLoopbackAddress(address), address);
+  for (const address of ['128.0.0.1', '::2', '7f00::1', '', '127.evil.test'])
+    assert.ok(!isLoopbackAddress(address), address);
 });

@@ -88,8 +88,15 @@ describe('loadConfig', () => {
         stream_idle_seconds: 86_400,
         drain_seconds: 30,
       },
-      limits: { connections: 20_000, requests_per_connection: 128, requests_per_tunnel: 10_000 },
+      limits: {
+        connections: 20_000,
+        connections_per_source: 1_000,
+        connection_rate_per_source: 200,
+        requests_per_connection: 128,
+        requests_per_tunnel: 10_000,
+      },
       upstream: { verify: false },
+      proxy_protocol: { trusted: [] },
       trusted_proxies: [],
     };
     assert.deepEqual(config, expected);

@@ -18,6 +18,9 @@ const RAW_PRINTED = /\S+:\d+(?= \((?:tcp|tls)\)\s)/;
 const STOP_MS_MAX = 15_000;
 const OUTPUT_CHARS_KEPT = 4_000;
 
+/** The one address of this machine whose connections begin with a PROXY header. */
+export const PROXY_ADDRESS = '127.0.0.9';
+
 /** A tunnel that is online. */
 export interface Published {
   /** The published name; few resolvers know names below localhost, so tools are told the address: 127.0.0.1. */
@@ -44,6 +47,7 @@ interface Running {
 const startCommand = (args: readonly string[]): Running => {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
     cwd: ROOT,
+    env: { ...process.env, RSTREAM_ENGINE_PROXY_PROTOCOL__TRUSTED: PROXY_ADDRESS },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';

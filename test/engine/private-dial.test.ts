@@ -131,6 +131,16 @@ test('a published tunnel can be dialled as well', async (t) => {
   assert.match(String(await readToEnd(stream)), /^HTTP\/1.1 200 OK\r\n.*\/it$/s);
 });
 
+test('a private tunnel may ask for a PROXY header as well', async (t) => {
+  const labels = { 'rstream.proxy-protocol': 'v1' };
+  const { engine, token } = await startEcho(t, { ...PRIVATE, labels });
+  const stream = await dial(t, engine, { token, target: 'echo' });
+  assert.match(
+    String(await exchange(stream, 'x')),
+    new RegExp(`^<PROXY TCP4 127.0.0.1 127.0.0.1 \\d+ ${engine.port}\r\nx$`),
+  );
+});
+
 test('a datagram tunnel is relayed unchanged', async (t) => {
   const { engine, token } = await startEcho(t, { ...PRIVATE, type: 'datagram' });
   // Two datagrams in the framing of clients, which the engine does not look into.

@@ -14,11 +14,12 @@ const TCP = { protocol: 'tcp' };
 /** An engine that publishes TCP on these ports; by default on one that was free. */
 const startTcpEngine = async (
   t: TestContext,
+  settings: Readonly<Record<string, unknown>> = {},
   range?: string,
 ): Promise<{ engine: TestEngine; port: number }> => {
   const port = await freePort();
   const tcp = { enabled: true, listen_host: '127.0.0.1', port_range: range ?? `${port}-${port}` };
-  return { engine: await startEngine(t, { settings: { tcp } }), port };
+  return { engine: await startEngine(t, { settings: { tcp, ...settings } }), port };
 };
 
 const connectTcp = async (t: TestContext, port: number): Promise<Socket> => {
@@ -87,7 +88,7 @@ describe('a published TCP tunnel', () => {
     const blocker = createServer().listen(first, '127.0.0.1');
     await once(blocker, 'listening');
     t.after(() => blocker.close());
-    const { engine } = await startTcpEngine(t, `${first}-${Math.min(first + 50, 65_535)}`);
+    const { engine } = await startTcpEngine(t, {}, `${first}-${Math.min(first + 50, 65_535)}`);
     const ports = [];
     for (let count = 0; count < 3; count += 1)
       ports.push((await engine.publish(await startEcho(t), TCP)).reply.port);
@@ -136,6 +137,28 @@ describe('a published TCP tunnel', () => {
     assert.equal(await endOf(connect(port, '127.0.0.1')), 'ECONNRESET');
     assert.equal(engine.log.withCode('ADDRESS_FORBIDDEN').length, 1);
     assert.deepEqual(agent.unread, []);
+  });
+
+  test('tells the upstream for whom it connects, where its label asks for that', async (t) => {
+    const { engine, port } = await startTcpEngine(t);
+    await engine.publish(await startEcho(t), { ...TCP, labels: { 'rstream.proxy-protocol': 'v1' } });
+    const socket = await connectTcp(t, port);
+    socket.end('and then the bytes');
+    const { localPort } = socket;
+    assert.equal(
+      String(await readToEnd(socket)),
+      `PROXY TCP4 127.0.0.1 127.0.0.1 ${localPort} ${port}\r\nand then the bytes`,
+    );
+  });
+
+  test('counts its connections with all others of a source', async (t) => {
+    const { engine, port } = await startTcpEngine(t, { limits: { connections: 1 } });
+    await engine.publish(await startEcho(t), TCP);
+    const first = await connectTcp(t, port);
+    const second = connect(port, '127.0.0.1');
+    assert.equal(await endOf(second), 'ECONNRESET');
+    first.destroy();
+    assert.equal(engine.log.withCode('CONNECTION_LIMIT').length, 1);
   });
 
   test('whose agent refuses resets the downstream', async (t) => {

@@ -28,6 +28,7 @@ describe('connections come to their room', () => {
     assert.deepEqual(rest, {
       remoteAddress: '127.0.0.1',
       remotePort: client.localPort,
+      localAddress: '127.0.0.1',
       localPort: port,
       serverName: ENGINE_HOST,
       alpnProtocol: 'rstrm/1',

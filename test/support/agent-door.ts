@@ -72,7 +72,8 @@ export const startDoor = async (t: TestContext) => {
       verifyCredential,
       reservePort: async () => undefined,
       privateEdge: {
-        dialUpstream: (...dial) => door.dialBack(...dial),
+        dialUpstream: (tunnel, { remoteAddress }, signal) =>
+          door.dialBack(tunnel, { address: remoteAddress }, signal),
         serveHttp: (socket) => void socket.destroy(),
       },
     },

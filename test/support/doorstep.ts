@@ -4,6 +4,8 @@ import { EventEmitter, once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
+import { createAddressSet } from '../../src/base/ip.ts';
+import { createArrivals } from '../../src/socket/arrivals.ts';
 import { createCertificates } from '../../src/socket/certificates.ts';
 import { createDoorstep, type Doorstep, type DoorstepOptions } from '../../src/socket/listener.ts';
 import type { ConnectionHandler, ConnectionInfo } from '../../src/socket/receive.ts';
@@ -30,10 +32,17 @@ export interface TestDoorstep {
   nextArrival(): Promise<Arrival>;
   /** A TLS client that trusts the test authority; its errors are for the test to see, none ends the process. */
   connectTls(options: ConnectionOptions): TLSSocket;
-  connectTcp(): Socket;
+  /** @param localAddress 127.0.0.1 by default; any of 127.0.0.0/8 is another source */
+  connectTcp(localAddress?: string): Socket;
 }
 
 interface Extras {
+  /** Addresses and ranges whose connections begin with a PROXY header. */
+  readonly trustedProxies?: readonly string[];
+  /** 0, which is no bound, by default. */
+  readonly connectionsPerSource?: number;
+  readonly ratePerSource?: number;
+  readonly isExempt?: (address: string) => boolean;
   readonly files?: Pick<TestCertificates, 'certFile' | 'keyFile'>;
   /** Runs in the place of a room. */
   readonly onArrival?: (arrival: Arrival) => void;
@@ -44,23 +53,29 @@ export const startDoorstep = async (
   t: TestContext,
   overrides: Partial<DoorstepOptions> & Extras = {},
 ): Promise<TestDoorstep> => {
-  const { files, onArrival, ...options } = overrides;
+  const { files, onArrival, trustedProxies = [], isExempt = () => false, ...rest } = overrides;
+  const { connectionsPerSource = 0, ratePerSource = 0, ...options } = rest;
   const made = await testCertificates();
   const clock = createFakeClock(Date.now());
   const log = createLogRecorder();
-  const arrivals = new EventEmitter();
+  const events = new EventEmitter();
   const clients = new Set<Socket>();
   const arriveIn =
     (room: Arrival['room']): ConnectionHandler =>
     (socket, connection) => {
       const arrival: Arrival = { room, socket, connection };
       onArrival?.(arrival);
-      arrivals.emit('arrival', arrival);
+      events.emit('arrival', arrival);
     };
+  const arrivals = createArrivals(
+    { clock, log, trustedProxies: createAddressSet(trustedProxies), isExempt },
+    { connectionsPerSource, ratePerSource },
+  );
   const doorstep = createDoorstep(
     {
       clock,
       log,
+      arrivals,
       certificates: createCertificates({ log, clock }, files ?? made),
       publishedMode: (serverName) => (serverName === PUBLISHED_HOST ? 'http' : 'unknown'),
       onAgent: arriveIn('agent'),
@@ -93,12 +108,13 @@ export const startDoorstep = async (
     port,
     clock,
     log,
-    nextArrival: async () => ((await once(arrivals, 'arrival')) as [Arrival])[0],
+    nextArrival: async () => ((await once(events, 'arrival')) as [Arrival])[0],
     connectTls: (clientOptions) => {
       // Its own variable: Node takes allowHalfOpen here, its types do not know.
       const all = { host: '127.0.0.1', port, ca: made.ca, allowHalfOpen: true, ...clientOptions };
       return keep(connectTls(all));
     },
-    connectTcp: () => keep(connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true })),
+    connectTcp: (localAddress = '127.0.0.1') =>
+      keep(connectTcp({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true })),
   };
 };

@@ -2,16 +2,19 @@
 import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
+import { connect as connectTcp, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 
 export interface DownstreamTarget {
   readonly port: number;
   readonly ca: string;
+  /** Sent ahead of TLS, as a proxy does. */
+  readonly proxyHeader?: Buffer;
 }
 
 /** Opens TLS to 127.0.0.1 with this server name. */
 export const connectDownstream = async (
-  { port, ca }: DownstreamTarget,
+  { port, ca, proxyHeader }: DownstreamTarget,
   serverName: string,
   options: { alpn?: string[]; allowHalfOpen?: boolean } = {},
 ): Promise<TLSSocket> => {
@@ -24,9 +27,17 @@ export const connectDownstream = async (
     servername: serverName,
     ALPNProtocols: alpn,
     allowHalfOpen,
+    ...(proxyHeader && { socket: connectWith(proxyHeader, port, allowHalfOpen) }),
   };
   const socket = connect(tlsOptions);
   await once(socket, 'secureConnect');
+  return socket;
+};
+
+/** A TCP connection that has sent something already. */
+const connectWith = (bytes: Buffer, port: number, allowHalfOpen: boolean): Socket => {
+  const socket = connectTcp({ host: '127.0.0.1', port, allowHalfOpen }).on('error', () => {});
+  socket.write(bytes);
   return socket;
 };
 

@@ -338,3 +338,49 @@ describe('bounds', () => {
   test('a value that is refused is not repeated in the sentence', () =>
     assert.ok(!errorOf({ protocol: 'x'.repeat(60_000) }).message.includes('xx')));
 });
+
+describe('the label rstream.proxy-protocol', () => {
+  const LABEL = 'rstream.proxy-protocol';
+  const withLabel = (version: string, rest: TunnelProperties) => ({ labels: { [LABEL]: version }, ...rest });
+  const RAW: readonly TunnelProperties[] = [
+    { protocol: 'tcp' },
+    { protocol: 'tls' },
+    { protocol: 'tls', tlsMode: 'passthrough' },
+    { publish: false },
+  ];
+  const problemOf = (requested: TunnelProperties): string => {
+    try {
+      resolveProperties(requested);
+      return '';
+    } catch (error) {
+      return String(error);
+    }
+  };
+
+  for (const raw of RAW)
+    for (const version of ['v1', 'v2'])
+      test(`may be ${version} with ${JSON.stringify(raw)}`, () =>
+        assert.doesNotMatch(problemOf(withLabel(version, raw)), /proxy-protocol/));
+
+  for (const version of ['', 'v3', '1', 'V2'])
+    test(`may not be ${version || 'empty'}`, () => {
+      const { code, message } = errorOf(withLabel(version, { protocol: 'tcp' }));
+      assert.equal(code, 'PROPERTIES_INVALID');
+      assert.ok(message.includes(`the label ${LABEL} must be v1 or v2`), message);
+    });
+
+  const misplaced: readonly (readonly [TunnelProperties, RegExp])[] = [
+    [{}, /is not for protocol http/],
+    [{ protocol: 'http' }, /is not for protocol http/],
+    [{ publish: false, protocol: 'http' }, /is not for protocol http/],
+    [{ publish: false, type: 'datagram' }, /needs type bytestream/],
+    [{ protocol: 'tls', type: 'datagram' }, /needs type bytestream/],
+  ];
+  for (const [requested, sentence] of misplaced)
+    test(`is refused with ${JSON.stringify(requested)}`, () => {
+      const { code, message } = errorOf(withLabel('v1', requested));
+      assert.equal(code, 'PROPERTIES_INVALID');
+      assert.ok(message.includes(LABEL), message);
+      assert.match(message, sentence);
+    });
+});
