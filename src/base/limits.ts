@@ -14,6 +14,10 @@ export const LIMITS = {
   connectionLimitLogMs: 1_000,
   /** The certificate files are looked at this often at most: two stat calls a second cost nothing. */
   certificateCheckMs: 1_000,
+  /** TLS policies of published names that are ready at the same time: a context of OpenSSL is about 100 KiB. */
+  tlsPoliciesMax: 128,
+  /** Age at which the key that seals session tickets is replaced. Tickets are good for five minutes, so few are lost with it. */
+  ticketKeyMs: 3_600_000,
 
   /** Payload of one frame (protocol.md 1): every SDK drops a peer that sends more. */
   frameBytesMax: 65_535,
