@@ -9,9 +9,11 @@ import { fail } from '../base/errors.ts';
 import type { AgentId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
+import type { TlsVersion } from '../base/tls.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
 import { createAddressSpace } from './address.ts';
 import { resolveProperties } from './properties.ts';
+import { publishedFrom } from './published.ts';
 import { createTunnel, type ResolvedProperties, type Tunnel, type TunnelOwner } from './tunnel.ts';
 
 export interface RegistryOptions {
@@ -19,6 +21,8 @@ export interface RegistryOptions {
   readonly engineHost: string;
   /** The port that downstreams use; asked at each open, since a listener may be given its port by the system. */
   publicPort(): number;
+  /** Oldest TLS version at the host names of tunnels that ask for none; TLS 1.2 by default. */
+  readonly tlsVersionMin?: TlsVersion;
 }
 
 /** How a tunnel ended: lost when its session broke off, otherwise its agent closed it. */
@@ -62,6 +66,11 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
   const openedListeners = new Set<(tunnel: Tunnel) => void>();
   const closedListeners = new Set<(tunnel: Tunnel, ending: Ending) => void>();
 
+  const judged = (requested: TunnelProperties) => {
+    const resolved = resolveProperties(requested);
+    return { resolved, published: publishedFrom(resolved, options.tlsVersionMin ?? 'TLSv1.2') };
+  };
+
   /** The public hostname that was asked for; undefined for private tunnels and where the engine chooses. */
   const wantedHostname = ({ hostname }: ResolvedProperties) =>
     hostname === undefined ? undefined : addresses.hostnameFor(hostname);
@@ -102,7 +111,7 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
 
   return {
     open(owner, requested) {
-      const resolved = resolveProperties(requested);
+      const { resolved, published } = judged(requested);
       const wanted = wantedHostname(resolved);
       refuseOverLimit(owner.agentId);
       if (rivalByName(resolved)) throw fail('TUNNEL_NAME_IN_USE');
@@ -111,14 +120,14 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
         hostname: wanted ?? addresses.newHostname(resolved.name, (hostname) => byHostname.has(hostname)),
         port: options.publicPort(),
       };
-      const tunnel = createTunnel(owner, resolved, address || undefined, needs.clock.now());
+      const tunnel = createTunnel(owner, resolved, address || undefined, published, needs.clock.now());
       insert(tunnel);
       for (const listener of openedListeners) listener(tunnel);
       return tunnel;
     },
 
     rivalOf(requested) {
-      const resolved = resolveProperties(requested);
+      const { resolved } = judged(requested);
       const wanted = wantedHostname(resolved);
       return rivalByName(resolved) ?? (wanted === undefined ? undefined : byHostname.get(wanted));
     },

@@ -120,6 +120,18 @@ describe('defaults', () => {
       }),
     ),
     {
+      name: 'a TLS tunnel is terminated unless it says otherwise, and has no HTTP version',
+      requested: { protocol: 'tls', upstreamTls: true },
+      resolved: {
+        publish: true,
+        protocol: 'tls',
+        type: 'bytestream',
+        tlsMode: 'terminated',
+        upstreamTls: true,
+        httpUseTls: true,
+      },
+    },
+    {
       name: 'what is already so or is meaningless on one engine is echoed',
       requested: {
         tlsMode: 'terminated',
@@ -184,16 +196,12 @@ describe('features that are not there', () => {
   ];
   const published: readonly TunnelProperties[] = [
     { protocol: 'tcp', port: 5432 },
-    { protocol: 'tls' },
-    { protocol: 'tls', tlsMode: 'passthrough' },
     { type: 'datagram' },
     { tokenAuth: true },
     { mtlsAuth: true },
     { mtlsCacertPem: '-----BEGIN CERTIFICATE-----' },
     { trustedIps: ['192.0.2.0/24'] },
     { geoip: ['FR'] },
-    { tlsMinVersion: 'tls1.3' },
-    { tlsCiphers: ['TLS_AES_128_GCM_SHA256'] },
   ];
   for (const requested of [...always, ...always.map((p) => ({ ...p, ...PRIVATE })), ...published])
     test(`${JSON.stringify(requested)} is refused with 5000 and the name of the feature`, () => {
