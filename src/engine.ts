@@ -18,6 +18,7 @@ import { createRedirect } from './edge/redirect.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
+import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
@@ -52,7 +53,7 @@ export interface Engine {
 // How often a stopping engine looks whether its work is done.
 const DRAIN_CHECK_MS = 50;
 
-/** @throws CERTIFICATE_INVALID, STORE_UNAVAILABLE, STORE_TOO_NEW */
+/** @throws CERTIFICATE_INVALID, POST_QUANTUM_UNAVAILABLE, STORE_UNAVAILABLE, STORE_TOO_NEW */
 export const createEngine = (config: Config, { clock, log }: { clock: Clock; log: Logger }): Engine => {
   const engineHost = config.engine.host;
   let listeningPort = 0;
@@ -60,15 +61,22 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const secondsOf = (seconds: number) => seconds * 1_000;
   const { timeouts } = config;
 
+  const tlsVersionMin = config.tls.min_version === 'tls1.3' ? 'TLSv1.3' : 'TLSv1.2';
+  checkPostQuantum(config.tls.post_quantum);
+
+  const { static: files } = config.certs;
   const certificates = createCertificates(
     { log, clock },
-    { certFile: config.certs.static.cert_file, keyFile: config.certs.static.key_file },
+    [files, ...(files.additional ?? [])].map(({ cert_file, key_file }) => ({
+      certFile: cert_file,
+      keyFile: key_file,
+    })),
   );
   const database = openDatabase({ path: config.store.path, mode: 'create' });
   const { token_jwt_secret: jwtSecret } = config.auth.jwt;
   const credentials = createCredentials({ database, clock, engineHost, ...(jwtSecret && { jwtSecret }) });
 
-  const registry = createRegistry({ clock }, { engineHost, publicPort });
+  const registry = createRegistry({ clock }, { engineHost, publicPort, tlsVersionMin });
   const router = createRouter({ registry, clock });
   const sweep = createSweep(clock, 1_000);
 
@@ -120,13 +128,16 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       onAgent: (socket, connection) => door.accept(socket, connection),
       onApi: (socket) => api.accept(socket),
       onPublished: (socket, connection) => edge.accept(socket, connection),
+      onRaw: (socket) => socket.destroy(),
+      onPassthrough: (socket) => socket.destroy(),
     },
     {
       listenAddress: listenAddressOf(config.tls.listen_addr),
       engineHost,
       connectionsMax: config.limits.connections,
       publishedProtocols: ['h2', 'http/1.1'],
-      versionMin: config.tls.min_version === 'tls1.3' ? 'TLSv1.3' : 'TLSv1.2',
+      versionMin: tlsVersionMin,
+      postQuantum: config.tls.post_quantum,
     },
   );
   const redirect = config.http.enabled ? createRedirect({ engineHost, publicPort }) : undefined;

@@ -11,9 +11,10 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { VersionChoice } from './connect.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { UpstreamConnection } from './sides.ts';
+import type { TlsFacts } from './tls-demands.ts';
 
 /** What the edge knows of a connection that it is given. */
-export interface EdgeConnection {
+export interface EdgeConnection extends TlsFacts {
   readonly remoteAddress: string;
   readonly remotePort: number;
   readonly serverName?: string | undefined;

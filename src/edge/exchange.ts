@@ -16,6 +16,7 @@ import { type HeaderFacts, withoutLength } from './headers.ts';
 import type { HeaderList, ResponseHead } from './http1/head.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { AnswerBody, Downstream, ResponseSink, Upstream, UpstreamConnection } from './sides.ts';
+import { meetsTlsDemands } from './tls-demands.ts';
 
 const STATE = { routing: 0, acquiring: 1, awaitingAnswer: 2, answering: 3, done: 4 } as const;
 
@@ -62,6 +63,10 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     const route = this.#edge.router.route(this.request.authority);
     if (route.kind === 'unknown') return this.#refuse(fail('HOST_UNKNOWN'));
     if (route.kind === 'gone') return this.#refuse(fail('AGENT_GONE'));
+    const { published } = route.tunnel;
+    // A connection may carry requests for several hosts (RFC 9113 9.1.1), but was let in for one.
+    if (published?.kind !== 'http' || !meetsTlsDemands(published.demands, this.#downstream.tls))
+      return this.#refuse(fail('MISDIRECTED_REQUEST'));
     this.#tunnel = route.tunnel;
     const { framing } = this.request;
     const { requestBodyBytesMax } = this.#edge.options;

@@ -10,6 +10,7 @@ import type { Pooled } from '../stream/pool.ts';
 import type { ForwardedFacts, HeaderFacts } from './headers.ts';
 import type { HeaderList, ResponseHead } from './http1/head.ts';
 import type { DownstreamRequest } from './request.ts';
+import type { TlsFacts } from './tls-demands.ts';
 
 /** How the body of an answer is told to the downstream. */
 export type AnswerBody =
@@ -26,6 +27,8 @@ export type AnswerBody =
 export interface Downstream {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** Of its connection. */
+  readonly tls: TlsFacts;
   /** Whether it is one of the operator's own proxies. */
   readonly isTrustedProxy: boolean;
   /** Whether bodies may be written in framed form. */

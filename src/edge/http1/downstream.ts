@@ -16,6 +16,7 @@ import { downstreamHeaders, type HeaderFacts, passableTrailers } from '../header
 import { refusalBytes } from '../refusal.ts';
 import { type DownstreamRequest, requestFrom } from '../request.ts';
 import { type AnswerBody, type Downstream, NO_TRAILERS } from '../sides.ts';
+import type { TlsFacts } from '../tls-demands.ts';
 import { type BodyReader, chunkFrom, createBodyReader, EMPTY_BODY, lastChunkFrom } from './framing.ts';
 import { type HeaderList, HeadReader, headerLines, parseRequestHead, type ResponseHead } from './head.ts';
 import { writeAround } from './write.ts';
@@ -26,6 +27,7 @@ const STATE = { idle: 0, head: 1, exchange: 2, closing: 3, lingering: 4 } as con
 export class Http1Downstream implements Downstream, Swept {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly tls: TlsFacts;
   readonly isTrustedProxy: boolean;
   takesFramed = true;
   readonly #edge: EdgeContext;
@@ -51,6 +53,7 @@ export class Http1Downstream implements Downstream, Swept {
     this.#connection = connection;
     this.remoteAddress = connection.remoteAddress;
     this.remotePort = connection.remotePort;
+    this.tls = connection;
     this.isTrustedProxy = edge.trustedProxies.has(connection.remoteAddress);
     edge.sweep.add(this);
     this.#stateSinceMs = edge.sweep.nowMs;

@@ -25,6 +25,7 @@ import type { HeaderList, ResponseHead } from '../http1/head.ts';
 import { refusalFrom } from '../refusal.ts';
 import { type DownstreamRequest, requestFromHttp2 } from '../request.ts';
 import { type AnswerBody, type Downstream, NO_TRAILERS } from '../sides.ts';
+import type { TlsFacts } from '../tls-demands.ts';
 import { headerListFrom, headerObjectFrom, http2AnswerFrom } from './headers.ts';
 import { createProbe } from './probe.ts';
 import { brokenOffBy, relayCodeOf, resetStream } from './reset.ts';
@@ -127,6 +128,7 @@ class Http2Session implements Swept {
 class Http2Downstream implements Downstream {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  readonly tls: TlsFacts;
   readonly isTrustedProxy: boolean;
   readonly takesFramed = false;
   readonly #edge: EdgeContext;
@@ -147,6 +149,7 @@ class Http2Downstream implements Downstream {
     this.#connection = connection;
     this.remoteAddress = connection.remoteAddress;
     this.remotePort = connection.remotePort;
+    this.tls = connection;
     this.isTrustedProxy = edge.trustedProxies.has(connection.remoteAddress);
     stream.on('error', () => this.#gone());
     stream.on('aborted', () => this.#gone());
