@@ -2,10 +2,10 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { createServer, type TLSSocket } from 'node:tls';
+import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import { LIMITS } from '../../src/base/limits.ts';
 import { TLS_SUITES, type TlsDemands } from '../../src/base/tls.ts';
 import { createCertificates } from '../../src/socket/certificates.ts';
@@ -185,8 +185,9 @@ describe('terminators', () => {
     const clock = createFakeClock(Date.now());
     const certificates = createCertificates({ clock, log: createLogRecorder() }, [await testCertificates()]);
     const terminatorOf = createTerminators({ clock, certificates }, policiesMax);
-    return (...alpnProtocols: string[]) =>
+    const of = (...alpnProtocols: string[]) =>
       terminatorOf({ versionMin: 'TLSv1.2', alpnProtocols, postQuantum: 'prefer' });
+    return Object.assign(of, { clock });
   };
 
   test('are the same for equal policies, and others for others', async () => {
@@ -204,6 +205,25 @@ describe('terminators', () => {
     of('c');
     assert.equal(of('a'), a);
     assert.notEqual(of('b'), b);
+  });
+
+  test('finish the handshakes that they have begun when they are dropped', async (t) => {
+    const of = await setUp(1);
+    const server = createTcpServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    const accepted = once(server, 'connection');
+    const { ca } = await testCertificates();
+    const client = connectTls({ port, host: '127.0.0.1', ca, servername: ENGINE_HOST, ALPNProtocols: ['a'] });
+    t.after(() => client.destroy());
+    const [socket] = (await accepted) as [Socket];
+    const finishing = of('a').finish(socket, LIMITS.tlsHandshakeMsMax);
+    of('b');
+    const [tlsSocket] = await Promise.all([finishing, once(client, 'secureConnect')]);
+    t.after(() => tlsSocket?.destroy());
+    assert.equal(tlsSocket?.alpnProtocol, 'a');
+    assert.equal(of.clock.pendingCount, 0);
   });
 });
 
