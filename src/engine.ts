@@ -22,6 +22,7 @@ import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
+import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createPortListener } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createCredentials } from './store/credentials.ts';
@@ -60,7 +61,7 @@ export interface Engine {
 // How often a stopping engine looks whether its work is done.
 const DRAIN_CHECK_MS = 50;
 
-/** @throws CERTIFICATE_INVALID, GEOIP_DATABASE_INVALID, STORE_UNAVAILABLE, STORE_TOO_NEW */
+/** @throws CERTIFICATE_INVALID, GEOIP_DATABASE_INVALID, POST_QUANTUM_UNAVAILABLE, STORE_UNAVAILABLE, STORE_TOO_NEW */
 export const createEngine = (config: Config, { clock, log }: { clock: Clock; log: Logger }): Engine => {
   const engineHost = config.engine.host;
   let listeningPort = 0;
@@ -68,9 +69,18 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const secondsOf = (seconds: number) => seconds * 1_000;
   const { timeouts } = config;
 
+  const tlsVersionMin = TLS_VERSIONS[config.tls.min_version];
+  const publishedVersionMin = config.policy.tls_min_version === 'tls1.3' ? 'TLSv1.3' : tlsVersionMin;
+  const publishedPostQuantum = config.policy.post_quantum === 'require' ? 'require' : config.tls.post_quantum;
+  for (const mode of [config.tls.post_quantum, publishedPostQuantum]) checkPostQuantum(mode);
+
+  const { static: files } = config.certs;
   const certificates = createCertificates(
     { log, clock },
-    { certFile: config.certs.static.cert_file, keyFile: config.certs.static.key_file },
+    [files, ...(files.additional ?? [])].map(({ cert_file, key_file }) => ({
+      certFile: cert_file,
+      keyFile: key_file,
+    })),
   );
   const { database: geoipPath } = config.geoip;
   const geo = geoipPath === undefined ? undefined : createGeo({ log }, { path: geoipPath });
@@ -80,7 +90,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
 
   const registry = createRegistry(
     { clock, admit: (properties) => policies.admit(properties) },
-    { engineHost, publicPort },
+    { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
   );
   const policies = createPolicies(
     { registry, countryOf: (address) => geo?.countryOf(address) },
@@ -171,13 +181,17 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       onAgent: (socket, connection) => door.accept(socket, connection),
       onApi: (socket, connection) => api.accept(socket, connection),
       onPublished: (socket, connection) => edge.accept(socket, connection),
+      onRaw: (socket, connection) => edge.acceptTerminated(socket, connection),
+      onPassthrough: (socket, connection) => edge.acceptPassthrough(socket, connection),
     },
     {
       listenAddress: listenAddressOf(config.tls.listen_addr),
       engineHost,
       connectionsMax: config.limits.connections,
       publishedProtocols: ['h2', 'http/1.1'],
-      versionMin: config.tls.min_version === 'tls1.3' ? 'TLSv1.3' : 'TLSv1.2',
+      versionMin: tlsVersionMin,
+      postQuantum: config.tls.post_quantum,
+      publishedPostQuantum,
     },
   );
   const redirect = config.http.enabled
@@ -261,11 +275,13 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   };
 };
 
+const TLS_VERSIONS = { 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const;
+
 /** What the configuration demands of every published tunnel. */
 const engineRulesFrom = ({ policy, geoip }: Config): EngineRules => ({
   requiresAuthentication: policy.require_authentication,
   publishedProtocols: policy.published_protocols,
-  tlsVersionMin: policy.tls_min_version,
+  tlsVersionMin: policy.tls_min_version && TLS_VERSIONS[policy.tls_min_version],
   requiresPostQuantum: policy.post_quantum === 'require',
   trustedIps: policy.trusted_ips,
   geoip: policy.geoip,

@@ -45,6 +45,8 @@ export const ERRORS = {
   PLAIN_HTTP_ON_TLS_PORT: row(400, 2000, 'downstream', false, 'This port speaks HTTPS, but the request came as plain HTTP.', 'Use https:// in the address.'),
   SERVER_NAME_UNKNOWN: row(421, 2000, 'downstream', false, 'No tunnel and no engine answers to the server name of this connection.', 'Check the host name, and that the tunnel is open.'),
   TLS_VERSION_UNSUPPORTED: row(400, 2000, 'downstream', false, 'The connection offers no TLS version that is allowed here.', 'Use TLS 1.3 for agents, and at least the configured minimum for published services.'),
+  ALPN_UNSUPPORTED: row(400, 2000, 'downstream', false, 'The connection offers no application protocol (ALPN) of this name.', 'Make the client offer one of the protocols in tls_alpns of the tunnel.'),
+  POST_QUANTUM_REQUIRED: row(400, 2000, 'downstream', false, 'The connection offers no post-quantum key exchange (X25519MLKEM768), which is required here.', 'Update the client, or its TLS library; the operator can set tls.post_quantum to prefer.'),
   TLS_HANDSHAKE_FAILED: row(400, 2000, 'downstream', false, 'The TLS handshake failed: {reason}.', 'Check that the client trusts the certificate authority of the engine and speaks a protocol (ALPN) that this name offers.'),
   CONNECTION_LIMIT: row(503, 7000, 'engine', true, 'The engine has reached its limit of {limit} connections.', 'Try again later; the operator can raise limits.connections.'),
 
@@ -145,7 +147,8 @@ export const ERRORS = {
   ALREADY_INITIALIZED: row(409, 2000, 'operator', false, '{path} exists already and is not overwritten.', 'Choose another --dir, or remove it first.'),
   ADDRESS_IN_USE: row(500, 2000, 'operator', false, 'The address {address} is in use by another program.', 'Stop that program, or listen elsewhere: tls.listen_addr.'),
   ADDRESS_UNAVAILABLE: row(500, 2000, 'operator', false, 'The engine cannot listen on {address} ({reason}).', 'Correct tls.listen_addr, or run with the right to use this port.'),
-  CERTIFICATE_INVALID: row(500, 2000, 'operator', false, 'The certificate cannot be used: {problem}.', 'Check certs.static.cert_file and certs.static.key_file.'),
+  CERTIFICATE_INVALID: row(500, 2000, 'operator', false, 'The certificate cannot be used: {problem}.', 'Check the files of certs.static.'),
+  POST_QUANTUM_UNAVAILABLE: row(500, 2000, 'operator', false, 'Post-quantum key exchange is required, but Node {node} with OpenSSL {openssl} has no X25519MLKEM768.', 'Run the engine on a Node with OpenSSL 3.5 or later, or set tls.post_quantum to prefer and policy.post_quantum to optional.'),
   GEOIP_DATABASE_INVALID: row(500, 2000, 'operator', false, 'The GeoIP database cannot be used: {problem}.', 'Check geoip.database: it must be a MaxMind file (.mmdb) that knows countries, such as GeoLite2-Country.'),
   STORE_UNAVAILABLE: row(500, 9000, 'operator', false, 'The database {path} cannot be used: {problem}.', 'Check the path, its owner and the free space of the disk.'),
   STORE_TOO_NEW: row(500, 9000, 'operator', false, 'The database {path} was written by a newer engine (schema {found}, this engine knows {known}).', 'Use that newer engine, or restore a backup.'),

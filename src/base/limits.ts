@@ -27,6 +27,10 @@ export const LIMITS = {
   certificateCheckMs: 1_000,
   /** The GeoIP database is looked at this often: a stat call a second costs nothing. */
   geoipCheckMs: 1_000,
+  /** TLS policies of published names that are ready at the same time: a context of OpenSSL is about 100 KiB. */
+  tlsPoliciesMax: 128,
+  /** Age at which the key that seals session tickets is replaced. Tickets are good for five minutes, so few are lost with it. */
+  ticketKeyMs: 3_600_000,
 
   /** Payload of one frame (protocol.md 1): every SDK drops a peer that sends more. */
   frameBytesMax: 65_535,

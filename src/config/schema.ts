@@ -198,6 +198,9 @@ export const configSchema = z
       min_version: z.enum(['tls1.2', 'tls1.3']).default('tls1.2').meta({
         doc: 'Lowest TLS version of published tunnels that ask for none; agents always use TLS 1.3.',
       }),
+      post_quantum: z.enum(['off', 'prefer', 'require']).default('prefer').meta({
+        doc: 'Key exchange X25519MLKEM768: prefer uses it with clients that offer it, require refuses all others, agents included.',
+      }),
       public_port: z.int().min(1).max(65_535).optional().meta({
         doc: 'Port in the addresses of tunnels where something maps another port to this listener; the listening port if unset.',
         example: 443,
@@ -229,6 +232,23 @@ export const configSchema = z
           example: '/etc/rstream/tls/key.pem',
           file: true,
         }),
+        additional: z
+          .array(
+            z
+              .strictObject({
+                cert_file: filePath().meta({ file: true }),
+                key_file: filePath().meta({ file: true }),
+              })
+              .readonly(),
+          )
+          .readonly()
+          .optional()
+          .meta({
+            doc: 'Further pairs for the same names, each with a key of another kind: RSA for clients that cannot do ECDSA.',
+            example: [
+              { cert_file: '/etc/rstream/tls/rsa-cert.pem', key_file: '/etc/rstream/tls/rsa-key.pem' },
+            ],
+          }),
       }),
     }),
     auth: section('Who may use the engine.', { jwt }),

@@ -61,8 +61,10 @@ export const createPolicies = (
   const followed = new Set<Followed>();
   let rules = engineRules;
 
-  const compile = ({ id, properties }: Tunnel) => {
-    if (properties.publish) byTunnel.set(id, compilePolicy(properties, rules));
+  const policyOf = ({ properties, published }: Tunnel): Policy =>
+    compilePolicy(properties, rules, published && 'demands' in published ? published.demands : undefined);
+  const compile = (tunnel: Tunnel) => {
+    if (tunnel.properties.publish) byTunnel.set(tunnel.id, policyOf(tunnel));
   };
   registry.onOpened(compile);
   registry.onClosed(({ id }) => byTunnel.delete(id));
@@ -79,7 +81,7 @@ export const createPolicies = (
     for (const item of [...followed]) {
       const { tunnel, connection } = item;
       // What runs may outlive its tunnel (protocol.md 5.5), but not the rules.
-      const policy = byTunnel.get(tunnel.id) ?? compilePolicy(tunnel.properties, rules);
+      const policy = byTunnel.get(tunnel.id) ?? policyOf(tunnel);
       const error = denialOf(policy, connection);
       if (error && followed.delete(item)) item.cut(error);
     }

@@ -6,8 +6,8 @@
  * Invariant: an objection names the setting that forbids, and nothing is forbidden to private tunnels.
  */
 import { readRange } from '../base/ip.ts';
+import type { TlsVersion } from '../base/tls.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
-import type { TlsVersion } from './tls-rules.ts';
 
 export interface EngineRules {
   readonly requiresAuthentication: boolean;
@@ -60,13 +60,20 @@ const authenticationObjection: Objection = (properties, { requiresAuthentication
     : 'policy.require_authentication is on, and the tunnel asks for none (token_auth, mtls_auth)';
 };
 
+/** As properties and configuration spell them; they compare as texts do. */
+const TLS_VERSION_WORDS = { 'TLSv1.2': 'tls1.2', 'TLSv1.3': 'tls1.3' } as const satisfies Record<
+  TlsVersion,
+  string
+>;
+
 const tlsVersionObjection: Objection = (properties, { tlsVersionMin }) => {
   const { tlsMinVersion } = properties;
   if (tlsVersionMin === undefined) return undefined;
+  const min = TLS_VERSION_WORDS[tlsVersionMin];
   if (isOpaque(properties))
-    return `policy.tls_min_version is ${tlsVersionMin}, which the engine cannot enforce on ${kindOf(properties)}`;
-  return tlsMinVersion !== undefined && tlsMinVersion < tlsVersionMin
-    ? `tls_min_version ${tlsMinVersion} is below policy.tls_min_version, which is ${tlsVersionMin}`
+    return `policy.tls_min_version is ${min}, which the engine cannot enforce on ${kindOf(properties)}`;
+  return tlsMinVersion !== undefined && tlsMinVersion < min
+    ? `tls_min_version ${tlsMinVersion} is below policy.tls_min_version, which is ${min}`
     : undefined;
 };
 

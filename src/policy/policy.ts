@@ -7,9 +7,10 @@
  * downstream no more than the first reason: address, country, TLS, and then authentication.
  */
 
+import type { TlsDemands } from '../base/tls.ts';
 import { type AskedProperties, type EngineRules, objectionTo } from './engine-rules.ts';
 import { addressRule, countryRule } from './network-rules.ts';
-import { cipherRule, postQuantumRule, tlsVersionRule } from './tls-rules.ts';
+import { postQuantumRule, tlsRule } from './tls-rules.ts';
 import type { DenialCode, Facts, Rule, Verdict } from './verdict.ts';
 
 export interface Policy {
@@ -22,8 +23,15 @@ const ALLOW: Verdict = Object.freeze({ kind: 'allow' });
 
 const denied = (code: DenialCode): Verdict => ({ kind: 'deny', code });
 
-/** The policy of a published tunnel; one that lets nobody in when the engine's rules forbid the tunnel itself. */
-export const compilePolicy = (properties: AskedProperties, engine: EngineRules): Policy => {
+/**
+ * The policy of a published tunnel; one that lets nobody in when the engine's rules forbid the tunnel itself.
+ * @param demands on TLS, where the engine ends it
+ */
+export const compilePolicy = (
+  properties: AskedProperties,
+  engine: EngineRules,
+  demands?: TlsDemands,
+): Policy => {
   if (objectionTo(properties, engine) !== undefined)
     return { needs: { country: false }, evaluate: () => denied('TUNNEL_FORBIDDEN') };
 
@@ -31,8 +39,8 @@ export const compilePolicy = (properties: AskedProperties, engine: EngineRules):
   const rules: readonly Rule[] = [
     ...[engine.trustedIps, properties.trustedIps].filter(isAsked).map(addressRule),
     ...countryLists.map(countryRule),
-    ...[engine.tlsVersionMin, properties.tlsMinVersion].filter(isAsked).map(tlsVersionRule),
-    ...[properties.tlsCiphers].filter(isAsked).map(cipherRule),
+    ...(engine.tlsVersionMin ? [tlsRule({ versionMin: engine.tlsVersionMin })] : []),
+    ...(demands ? [tlsRule(demands)] : []),
     ...(engine.requiresPostQuantum ? [postQuantumRule] : []),
   ];
   return {

@@ -1,29 +1,18 @@
 /**
  * Rules by the TLS of a connection. The doorstep demands most of it in the handshake already; these hold for requests that come over
- * a connection which was made to another host, and for policies that change while connections run.
+ * a connection which was made to another host (RFC 9113 9.1.1), and for policies that change while connections run.
  */
+import type { TlsDemands } from '../base/tls.ts';
 import type { Rule } from './verdict.ts';
 
-/** As in properties and configuration: `tls1.2` or `tls1.3`, which compare as texts do. */
-export type TlsVersion = 'tls1.2' | 'tls1.3';
-
-const VERSIONS = new Map<string | undefined, TlsVersion>([
-  ['TLSv1.2', 'tls1.2'],
-  ['TLSv1.3', 'tls1.3'],
-]);
-
-export const tlsVersionRule =
-  (min: string): Rule =>
-  ({ tlsVersion }) => {
-    const version = VERSIONS.get(tlsVersion);
-    return version !== undefined && version >= min ? undefined : 'TLS_FORBIDDEN';
+/** What a tunnel demands, or the operator. A connection whose TLS is not known does not meet it. */
+export const tlsRule =
+  ({ versionMin, suites }: TlsDemands): Rule =>
+  ({ tlsVersion, cipher }) => {
+    const isNewEnough = tlsVersion === 'TLSv1.3' || tlsVersion === versionMin;
+    const isNamed = suites === undefined || suites.some(({ name }) => name === cipher);
+    return isNewEnough && isNamed ? undefined : 'TLS_FORBIDDEN';
   };
-
-/** @param ciphers IANA names of suites */
-export const cipherRule = (ciphers: readonly string[]): Rule => {
-  const allowed = new Set(ciphers);
-  return ({ cipher }) => (cipher !== undefined && allowed.has(cipher) ? undefined : 'TLS_FORBIDDEN');
-};
 
 export const postQuantumRule: Rule = ({ isPostQuantum }) =>
   isPostQuantum === true ? undefined : 'TLS_FORBIDDEN';

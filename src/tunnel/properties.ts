@@ -67,6 +67,7 @@ const withDefaults = (given: TunnelProperties): ResolvedProperties => {
   const resolved: TunnelProperties = { ...given, publish, type: given.type ?? 'bytestream' };
   if (publish) resolved.protocol ??= 'http';
   if (publish && resolved.protocol === 'http' && !resolved.upstreamTls) resolved.httpVersion ??= 'http/1.1';
+  if (publish && resolved.protocol === 'tls') resolved.tlsMode ??= 'terminated';
   if (given.labels) resolved.labels = Object.freeze({ ...given.labels });
   // Frozen, though the type says mutable: wire's encoder takes the type of a request.
   for (const key of LISTS) if (given[key]) resolved[key] = Object.freeze([...given[key]]) as string[];

@@ -44,14 +44,10 @@ export const NEVER_AVAILABLE: readonly Feature[] = [
 
 /** Accepted on private tunnels, whose bytes are relayed untouched, and not yet on published ones. */
 export const NOT_YET_PUBLISHED: readonly Feature[] = [
-  { name: 'Publishing TLS (protocol tls)', isWanted: (p) => p.protocol === 'tls' },
   { name: 'Publishing datagrams (type datagram)', isWanted: (p) => p.type === 'datagram' },
   { name: 'Token authentication (token_auth)', isWanted: (p) => p.tokenAuth === true },
   { name: 'Client certificates (mtls_auth)', isWanted: (p) => p.mtlsAuth === true },
   { name: 'Client certificates (mtls_cacert_pem)', isWanted: (p) => p.mtlsCacertPem !== undefined },
-  // tls1.2 is what the edge demands of everybody, so asking for it asks for nothing.
-  { name: 'A TLS minimum of its own (tls_min_version)', isWanted: (p) => p.tlsMinVersion === 'tls1.3' },
-  { name: 'A choice of TLS ciphers (tls_ciphers)', isWanted: (p) => p.tlsCiphers !== undefined },
 ];
 
 interface Exclusion {

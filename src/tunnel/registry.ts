@@ -9,9 +9,11 @@ import { fail } from '../base/errors.ts';
 import type { AgentId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
+import type { TlsVersion } from '../base/tls.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
 import { createAddressSpace } from './address.ts';
 import { resolveProperties } from './properties.ts';
+import { publishedFrom } from './published.ts';
 import { createTunnel, type ResolvedProperties, type Tunnel, type TunnelOwner } from './tunnel.ts';
 
 export interface RegistryOptions {
@@ -19,6 +21,8 @@ export interface RegistryOptions {
   readonly engineHost: string;
   /** The port that downstreams use; asked at each open, since a listener may be given its port by the system. */
   publicPort(): number;
+  /** Oldest TLS version at the host names of tunnels that ask for none; TLS 1.2 by default. */
+  readonly tlsVersionMin?: TlsVersion;
 }
 
 export interface RegistryNeeds {
@@ -70,10 +74,10 @@ export const createRegistry = (needs: RegistryNeeds, options: RegistryOptions): 
   const openedListeners = new Set<(tunnel: Tunnel) => void>();
   const closedListeners = new Set<(tunnel: Tunnel, ending: Ending) => void>();
 
-  const resolve = (requested: TunnelProperties): ResolvedProperties => {
+  const judged = (requested: TunnelProperties) => {
     const resolved = resolveProperties(requested);
     needs.admit(resolved);
-    return resolved;
+    return { resolved, published: publishedFrom(resolved, options.tlsVersionMin ?? 'TLSv1.2') };
   };
 
   /** The public hostname that was asked for; undefined for private tunnels and where the engine chooses. */
@@ -128,19 +132,20 @@ export const createRegistry = (needs: RegistryNeeds, options: RegistryOptions): 
 
   return {
     open(owner, requested, port) {
-      const resolved = resolve(requested);
+      const { resolved, published } = judged(requested);
       const wanted = wantedHostname(resolved);
       refuseOverLimit(owner.agentId);
       if (rivalByName(resolved)) throw fail('TUNNEL_NAME_IN_USE');
       if (wanted !== undefined && byHostname.has(wanted)) throw fail('HOSTNAME_IN_USE', { hostname: wanted });
-      const tunnel = createTunnel(owner, resolved, addressFor(resolved, wanted, port), needs.clock.now());
+      const address = addressFor(resolved, wanted, port);
+      const tunnel = createTunnel(owner, resolved, address, published, needs.clock.now());
       insert(tunnel);
       for (const listener of openedListeners) listener(tunnel);
       return tunnel;
     },
 
     rivalOf(requested) {
-      const resolved = resolve(requested);
+      const { resolved } = judged(requested);
       const wanted = wantedHostname(resolved);
       return rivalByName(resolved) ?? (wanted === undefined ? rivalByPort(resolved) : byHostname.get(wanted));
     },

@@ -21,7 +21,7 @@ import {
   SETTINGS,
   TYPE,
 } from '../support/http2-frames.ts';
-import { settled, startEdge } from './start-edge.ts';
+import { CONNECTION, settled, startEdge } from './start-edge.ts';
 
 type TestEdge = ReturnType<typeof startEdge>;
 
@@ -31,8 +31,7 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 /** The downstream's end of a new HTTP/2 connection. */
 const connectEnd = ({ edge }: TestEdge): Duplex => {
   const [ours, theirs] = createDuplexPair(262_144);
-  const connection = { remoteAddress: '192.0.2.1', remotePort: 1_024, serverName: HOSTNAME };
-  edge.accept(ours, { ...connection, alpnProtocol: 'h2' });
+  edge.accept(ours, { ...CONNECTION, alpnProtocol: 'h2' });
   return theirs;
 };
 

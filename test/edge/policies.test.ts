@@ -12,8 +12,8 @@ import { OPEN_RULES } from '../support/engine-rules.ts';
 import { requestText, startEdge } from './start-edge.ts';
 
 const OWNER = { agentId: newAgentId(), credentialId: 'crd_1' };
-const HOME = { remoteAddress: '192.0.2.1' };
-const AWAY = { remoteAddress: '198.51.100.1' };
+const HOME = { remoteAddress: '192.0.2.1', tlsVersion: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' };
+const AWAY = { remoteAddress: '198.51.100.1', tlsVersion: 'TLSv1.3', cipher: 'TLS_AES_128_GCM_SHA256' };
 const ONLY_HOME: EngineRules = { ...OPEN_RULES, trustedIps: ['192.0.2.0/24'] };
 const ONLY_AWAY: EngineRules = { ...OPEN_RULES, trustedIps: ['198.51.100.0/24'] };
 

@@ -10,6 +10,7 @@ import type { EngineError } from '../../src/base/errors.ts';
 import { newAgentId, type StreamId } from '../../src/base/ids.ts';
 import { createAddressSet } from '../../src/base/ip.ts';
 import { createSweep } from '../../src/base/time.ts';
+import type { EdgeConnection } from '../../src/edge/connection.ts';
 import type { EdgeOptions } from '../../src/edge/context.ts';
 import { createEdge } from '../../src/edge/edge.ts';
 import { createPolicies } from '../../src/edge/policies.ts';
@@ -60,6 +61,15 @@ export const readingEnd = (socket: Duplex): End => {
       return text;
     },
   };
+};
+
+/** What the doorstep would say of a connection. */
+export const CONNECTION: EdgeConnection = {
+  remoteAddress: '192.0.2.1',
+  remotePort: 1_024,
+  serverName: 'web.t.localhost',
+  tlsVersion: 'TLSv1.3',
+  cipher: 'TLS_AES_128_GCM_SHA256',
 };
 
 export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) => {
@@ -138,7 +148,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
     connect({ highWaterMark = 16_384, isReading = true } = {}): End {
       const [ours, theirs] = createDuplexPair(highWaterMark);
       ends.push(theirs);
-      edge.accept(ours, { remoteAddress: '192.0.2.1', remotePort: 1_024, serverName: 'web.t.localhost' });
+      edge.accept(ours, CONNECTION);
       const end = readingEnd(theirs);
       if (!isReading) theirs.pause();
       return end;

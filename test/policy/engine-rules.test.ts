@@ -14,7 +14,7 @@ const objection = (properties: TunnelProperties, rules: Partial<EngineRules>) =>
   objectionTo(properties, { ...OPEN_RULES, ...rules });
 
 const AUTHENTICATION = { requiresAuthentication: true };
-const MODERN = { tlsVersionMin: 'tls1.3' } as const;
+const MODERN = { tlsVersionMin: 'TLSv1.3' } as const;
 const QUANTUM = { requiresPostQuantum: true };
 
 describe('forbids', () => {
@@ -50,7 +50,7 @@ describe('forbids', () => {
     [TCP, MODERN, 'policy.tls_min_version is tls1.3, which the engine cannot enforce on protocol tcp'],
     [
       PASSTHROUGH,
-      { tlsVersionMin: 'tls1.2' },
+      { tlsVersionMin: 'TLSv1.2' },
       'policy.tls_min_version is tls1.2, which the engine cannot enforce on TLS passthrough',
     ],
     [TCP, QUANTUM, 'policy.post_quantum is require, which the engine cannot enforce on protocol tcp'],
@@ -83,7 +83,7 @@ describe('allows', () => {
     ['a tunnel with client certificates', { ...TERMINATED, mtlsAuth: true }, AUTHENTICATION],
     ['a tunnel that leaves the TLS version to the engine', HTTP, MODERN],
     ['a tunnel that asks for as much TLS', { ...HTTP, tlsMinVersion: 'tls1.3' }, MODERN],
-    ['a tunnel that asks for more TLS', { ...HTTP, tlsMinVersion: 'tls1.3' }, { tlsVersionMin: 'tls1.2' }],
+    ['a tunnel that asks for more TLS', { ...HTTP, tlsMinVersion: 'tls1.3' }, { tlsVersionMin: 'TLSv1.2' }],
     ['post-quantum keys where the engine ends TLS', TERMINATED, QUANTUM],
     ['every address where that was said twice', { ...HTTP, trustedIps: ['0.0.0.0/0'] }, { allowsAny: true }],
     ['large ranges that are not everything', { ...HTTP, trustedIps: ['0.0.0.0/1'] }, {}],

@@ -1,13 +1,22 @@
 /** Who may reach a tunnel: each rule on both sides, their order, and that all must allow. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { TlsDemands } from '../../src/base/tls.ts';
 import type { EngineRules } from '../../src/policy/engine-rules.ts';
 import { compilePolicy } from '../../src/policy/policy.ts';
 import type { DenialCode, Facts } from '../../src/policy/verdict.ts';
+import { publishedFrom } from '../../src/tunnel/published.ts';
 import { createRandom } from '../fuzz/random.ts';
 import { OPEN_RULES } from '../support/engine-rules.ts';
 
 type Asked = Parameters<typeof compilePolicy>[0];
+
+/** What the tunnel room makes of the TLS that is asked for. */
+const demandsOf = (asked: Asked): TlsDemands | undefined => {
+  if (!asked.tlsMinVersion && !asked.tlsCiphers?.length) return undefined;
+  const published = publishedFrom({ publish: true, protocol: 'http', ...asked }, 'TLSv1.2');
+  return published?.kind === 'http' ? published.demands : undefined;
+};
 
 const PUBLISHED = { publish: true, type: 'bytestream', protocol: 'http' };
 const RULES = { ...OPEN_RULES, hasGeoipDatabase: true };
@@ -21,7 +30,8 @@ const HOME: Facts = {
 
 /** The code of the denial, or `allow`. */
 const judge = (asked: Asked, engine: Partial<EngineRules>, facts: Facts): DenialCode | 'allow' => {
-  const verdict = compilePolicy({ ...PUBLISHED, ...asked }, { ...RULES, ...engine }).evaluate(facts);
+  const properties = { ...PUBLISHED, ...asked };
+  const verdict = compilePolicy(properties, { ...RULES, ...engine }, demandsOf(asked)).evaluate(facts);
   return verdict.kind === 'deny' ? verdict.code : 'allow';
 };
 
@@ -63,7 +73,7 @@ const RULES_BY_NAME: readonly {
   {
     name: 'TLS versions',
     asked: { tlsMinVersion: 'tls1.3' },
-    engine: { tlsVersionMin: 'tls1.3' },
+    engine: { tlsVersionMin: 'TLSv1.3' },
     allowed: [{}],
     denied: ['TLSv1.2', 'TLSv1.1', 'TLSv1.4', '', undefined].map((tlsVersion) => ({ tlsVersion })),
     code: 'TLS_FORBIDDEN',
@@ -71,7 +81,7 @@ const RULES_BY_NAME: readonly {
   {
     name: 'the older TLS version',
     asked: { tlsMinVersion: 'tls1.2' },
-    engine: { tlsVersionMin: 'tls1.2' },
+    engine: { tlsVersionMin: 'TLSv1.2' },
     allowed: [{}, { tlsVersion: 'TLSv1.2' }],
     denied: ['TLSv1.1', '', undefined].map((tlsVersion) => ({ tlsVersion })),
     code: 'TLS_FORBIDDEN',
@@ -142,7 +152,7 @@ test('the first reason is told, in the order address, country, TLS; and only wha
     const engine: Partial<EngineRules> = {
       ...(engineAddress && { trustedIps: ['192.0.2.0/24'] }),
       ...(engineCountry && { geoip: ['DE', 'US'] }),
-      ...(engineTls && { tlsVersionMin: 'tls1.2' }),
+      ...(engineTls && { tlsVersionMin: 'TLSv1.2' }),
     };
     const isIn = (value: string | undefined, ...list: string[]) =>
       value !== undefined && list.includes(value);

@@ -24,7 +24,7 @@ describe('connections come to their room', () => {
     const { room, connection } = await arriving;
     assert.equal(client.alpnProtocol, 'rstrm/1');
     assert.equal(room, 'agent');
-    const { hello, cipher, ...rest } = connection;
+    const { hello, cipher, ja4, ...rest } = connection;
     assert.deepEqual(rest, {
       remoteAddress: '127.0.0.1',
       remotePort: client.localPort,
@@ -34,8 +34,10 @@ describe('connections come to their room', () => {
       alpnProtocol: 'rstrm/1',
       tlsVersion: 'TLSv1.3',
       acceptedAt: clock.now(),
+      isPostQuantum: false,
     });
     assert.match(cipher, /^TLS_/);
+    assert.match(ja4, /^t13d\d{4}r1_[0-9a-f]{12}_[0-9a-f]{12}$/);
     assert.ok(hello.groups.length > 0);
   });
 

@@ -6,10 +6,11 @@ import type { TestContext } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { createAddressSet } from '../../src/base/ip.ts';
 import { createArrivals } from '../../src/socket/arrivals.ts';
-import { createCertificates } from '../../src/socket/certificates.ts';
+import { type CertificateFiles, createCertificates } from '../../src/socket/certificates.ts';
+import type { PublishedMode } from '../../src/socket/dispatch.ts';
 import { createDoorstep, type Doorstep, type DoorstepOptions } from '../../src/socket/listener.ts';
-import type { ConnectionHandler, ConnectionInfo } from '../../src/socket/receive.ts';
-import { type TestCertificates, testCertificates } from './certificates.ts';
+import type { ConnectionHandler, ConnectionInfo, PeekedConnection } from '../../src/socket/receive.ts';
+import { testCertificates } from './certificates.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 import { createLogRecorder, type LogRecorder } from './log.ts';
 
@@ -18,9 +19,15 @@ export const PUBLISHED_HOST = 'app.t.edge.example.test';
 
 /** A connection as a room gets it. */
 export interface Arrival {
-  readonly room: 'agent' | 'api' | 'published';
+  readonly room: 'agent' | 'api' | 'published' | 'raw';
   readonly socket: TLSSocket;
   readonly connection: ConnectionInfo;
+}
+
+/** A connection whose TLS is not ended here. */
+export interface Passed {
+  readonly socket: Socket;
+  readonly connection: PeekedConnection;
 }
 
 export interface TestDoorstep {
@@ -30,6 +37,8 @@ export interface TestDoorstep {
   readonly log: LogRecorder;
   /** The next connection that comes through. Ask before it can come. */
   nextArrival(): Promise<Arrival>;
+  /** The next connection that is passed through. */
+  nextPassed(): Promise<Passed>;
   /** A TLS client that trusts the test authority; its errors are for the test to see, none ends the process. */
   connectTls(options: ConnectionOptions): TLSSocket;
   /** @param localAddress 127.0.0.1 by default; any of 127.0.0.0/8 is another source */
@@ -43,7 +52,9 @@ interface Extras {
   readonly connectionsPerSource?: number;
   readonly ratePerSource?: number;
   readonly isExempt?: (address: string) => boolean;
-  readonly files?: Pick<TestCertificates, 'certFile' | 'keyFile'>;
+  readonly files?: readonly CertificateFiles[];
+  /** What is published at further names. */
+  readonly modes?: Readonly<Record<string, PublishedMode>>;
   /** Runs in the place of a room. */
   readonly onArrival?: (arrival: Arrival) => void;
 }
@@ -53,12 +64,17 @@ export const startDoorstep = async (
   t: TestContext,
   overrides: Partial<DoorstepOptions> & Extras = {},
 ): Promise<TestDoorstep> => {
-  const { files, onArrival, trustedProxies = [], isExempt = () => false, ...rest } = overrides;
+  const { files, modes = {}, onArrival, trustedProxies = [], isExempt = () => false, ...rest } = overrides;
   const { connectionsPerSource = 0, ratePerSource = 0, ...options } = rest;
+  const published: Readonly<Record<string, PublishedMode>> = {
+    [PUBLISHED_HOST]: { kind: 'http', demands: { versionMin: options.versionMin ?? 'TLSv1.2' } },
+    ...modes,
+  };
   const made = await testCertificates();
   const clock = createFakeClock(Date.now());
   const log = createLogRecorder();
   const events = new EventEmitter();
+  const passed = new EventEmitter();
   const clients = new Set<Socket>();
   const arriveIn =
     (room: Arrival['room']): ConnectionHandler =>
@@ -76,11 +92,13 @@ export const startDoorstep = async (
       clock,
       log,
       arrivals,
-      certificates: createCertificates({ log, clock }, files ?? made),
-      publishedMode: (serverName) => (serverName === PUBLISHED_HOST ? 'http' : 'unknown'),
+      certificates: createCertificates({ log, clock }, files ?? [made]),
+      publishedMode: (serverName) => published[serverName] ?? { kind: 'unknown' },
       onAgent: arriveIn('agent'),
       onApi: arriveIn('api'),
       onPublished: arriveIn('published'),
+      onRaw: arriveIn('raw'),
+      onPassthrough: (socket, connection) => passed.emit('passed', { socket, connection }),
     },
     {
       listenAddress: { host: '127.0.0.1', port: 0 },
@@ -109,6 +127,7 @@ export const startDoorstep = async (
     clock,
     log,
     nextArrival: async () => ((await once(events, 'arrival')) as [Arrival])[0],
+    nextPassed: async () => ((await once(passed, 'passed')) as [Passed])[0],
     connectTls: (clientOptions) => {
       // Its own variable: Node takes allowHalfOpen here, its types do not know.
       const all = { host: '127.0.0.1', port, ca: made.ca, allowHalfOpen: true, ...clientOptions };

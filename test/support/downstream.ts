@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { connect, type TLSSocket } from 'node:tls';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 
 export interface DownstreamTarget {
   readonly port: number;
@@ -16,9 +16,12 @@ export interface DownstreamTarget {
 export const connectDownstream = async (
   { port, ca, proxyHeader }: DownstreamTarget,
   serverName: string,
-  options: { alpn?: string[]; allowHalfOpen?: boolean } = {},
+  options: { alpn?: string[]; allowHalfOpen?: boolean } & Pick<
+    ConnectionOptions,
+    'maxVersion' | 'ciphers'
+  > = {},
 ): Promise<TLSSocket> => {
-  const { alpn = ['http/1.1'], allowHalfOpen = false } = options;
+  const { alpn = ['http/1.1'], allowHalfOpen = false, ...rest } = options;
   // Node documents allowHalfOpen here, its types forgot it.
   const tlsOptions = {
     host: '127.0.0.1',
@@ -28,6 +31,7 @@ export const connectDownstream = async (
     ALPNProtocols: alpn,
     allowHalfOpen,
     ...(proxyHeader && { socket: connectWith(proxyHeader, port, allowHalfOpen) }),
+    ...rest,
   };
   const socket = connect(tlsOptions);
   await once(socket, 'secureConnect');

@@ -141,6 +141,18 @@ describe('defaults', () => {
       }),
     ),
     {
+      name: 'a TLS tunnel is terminated unless it says otherwise, and has no HTTP version',
+      requested: { protocol: 'tls', upstreamTls: true },
+      resolved: {
+        publish: true,
+        protocol: 'tls',
+        type: 'bytestream',
+        tlsMode: 'terminated',
+        upstreamTls: true,
+        httpUseTls: true,
+      },
+    },
+    {
       name: 'what is already so or is meaningless on one engine is echoed',
       requested: {
         tlsMode: 'terminated',
@@ -204,14 +216,10 @@ describe('features that are not there', () => {
     { httpVersion: 'h3', type: 'datagram', upstreamTls: true },
   ];
   const published: readonly TunnelProperties[] = [
-    { protocol: 'tls' },
-    { protocol: 'tls', tlsMode: 'passthrough' },
     { type: 'datagram' },
     { tokenAuth: true },
     { mtlsAuth: true },
     { mtlsCacertPem: '-----BEGIN CERTIFICATE-----' },
-    { tlsMinVersion: 'tls1.3' },
-    { tlsCiphers: ['TLS_AES_128_GCM_SHA256'] },
   ];
   for (const requested of [...always, ...always.map((p) => ({ ...p, ...PRIVATE })), ...published])
     test(`${JSON.stringify(requested)} is refused with 5000 and the name of the feature`, () => {
