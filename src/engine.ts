@@ -19,6 +19,7 @@ import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
+import { createAuditLog } from './store/audit.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
 import { createRegistry } from './tunnel/registry.ts';
@@ -66,7 +67,23 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   );
   const database = openDatabase({ path: config.store.path, mode: 'create' });
   const { token_jwt_secret: jwtSecret } = config.auth.jwt;
-  const credentials = createCredentials({ database, clock, engineHost, ...(jwtSecret && { jwtSecret }) });
+  const { signing_key: signingKey } = config.store;
+  const audit = createAuditLog(
+    { clock, onFault: (error) => log.error({ code: error.code, error }, 'an event is not in the audit log') },
+    {
+      path: config.audit.path,
+      sizeBytesMax: config.audit.size_bytes,
+      ageMsMax: secondsOf(config.audit.keep_days * 86_400),
+    },
+  );
+  const credentials = createCredentials({
+    database,
+    clock,
+    engineHost,
+    onEvent: (event) => audit.record({ ...event, actor: 'engine', origin: 'local' }),
+    ...(jwtSecret && { jwtSecret }),
+    ...(signingKey && { signingKey }),
+  });
 
   const registry = createRegistry({ clock }, { engineHost, publicPort });
   const router = createRouter({ registry, clock });
@@ -142,6 +159,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     api.destroy();
     await Promise.all([door.destroy(), doorstep.destroy()]);
     database.close();
+    audit.close();
   };
 
   const drainAndDestroy = async (): Promise<void> => {

@@ -151,6 +151,8 @@ export const LIMITS = {
   appTokenAheadMs: 300_000,
   /** Longest time for which a rotated proof stays valid, and a rotated signing key: long enough to visit every machine. */
   rotationGraceMsMax: 2_592_000_000,
+  /** Each text of an entry in the audit log; names and ids are shorter. */
+  auditTextCharsMax: 200,
   /** Difference between clocks that exp, nbf and iat forgive (protocol.md 0.1). */
   clockSkewMs: 60_000,
   /** Name of a credential; shown in lists. */
