@@ -90,7 +90,13 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const sweep = createSweep(clock, 1_000);
 
   const door = createAgentDoor(
-    { clock, log, registry, verifyCredential: credentials.verify },
+    {
+      clock,
+      log,
+      registry,
+      verifyCredential: credentials.verify,
+      verifyCertificate: credentials.verifyCertificate,
+    },
     {
       version: VERSION,
       dialBackMs: secondsOf(timeouts.stream_request_seconds),
@@ -147,7 +153,9 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     },
   );
   const redirect = config.http.enabled ? createRedirect({ engineHost, publicPort }) : undefined;
-  const recheck = every(clock, LIMITS.credentialRecheckMs, () => door.recheck(credentials.isActive));
+  const recheckCredentials = () => door.recheck(credentials.activity());
+  const recheck = every(clock, LIMITS.credentialRecheckMs, recheckCredentials);
+  credentials.onChange(recheckCredentials);
 
   let stopped: Promise<void> | undefined;
   const isBusy = () => edge.connectionCount > 0 || door.counts().streams > 0;

@@ -42,6 +42,8 @@ export interface ConnectionInfo {
   /** The suite's IANA name. */
   readonly cipher: string;
   readonly hello: ClientHello;
+  /** SHA-256 of the client's leaf certificate in lower-case hex. The handshake has proved that the peer has its key, and nothing else. */
+  readonly certificateFingerprint?: string;
   /** Milliseconds since 1970. */
   readonly acceptedAt: number;
 }
@@ -119,7 +121,11 @@ const roomsFrom = (
   options: ReceiverOptions,
 ): Record<Exclude<Destination['kind'], 'refuse'>, { terminator: Terminator; handler: ConnectionHandler }> => {
   const { versionMin, publishedProtocols = ['http/1.1'] } = options;
-  const agentPolicy = { versionMin: 'TLSv1.3', alpnProtocols: [AGENT_PROTOCOL] } as const;
+  const agentPolicy = {
+    versionMin: 'TLSv1.3',
+    alpnProtocols: [AGENT_PROTOCOL],
+    requestsCertificate: true,
+  } as const;
   const apiPolicy = { versionMin, alpnProtocols: ['http/1.1'] };
   const publishedPolicy = { versionMin, alpnProtocols: publishedProtocols };
   return {
@@ -146,4 +152,12 @@ const connectionInfoFrom = (tlsSocket: TLSSocket, hello: ClientHello, arrival: A
   tlsVersion: tlsSocket.getProtocol() ?? '',
   cipher: tlsSocket.getCipher().standardName,
   hello,
+  ...certificateFactFrom(tlsSocket),
 });
+
+const certificateFactFrom = (tlsSocket: TLSSocket): Pick<ConnectionInfo, 'certificateFingerprint'> => {
+  const fingerprint = tlsSocket.getPeerX509Certificate()?.fingerprint256;
+  return fingerprint === undefined
+    ? {}
+    : { certificateFingerprint: fingerprint.replaceAll(':', '').toLowerCase() };
+};

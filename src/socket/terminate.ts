@@ -20,6 +20,8 @@ export interface EdgePolicy {
   readonly versionMin: TlsVersion;
   /** By our preference. A client that offers none of them is refused with no_application_protocol; one without ALPN is taken. */
   readonly alpnProtocols: readonly string[];
+  /** Asks for a client certificate. None, or one of an unknown authority, is no reason to refuse: what it proves is looked up later. */
+  readonly requestsCertificate?: boolean;
 }
 
 /** Finishes TLS for one policy. */
@@ -120,6 +122,7 @@ const tlsOptionsFrom = (policy: EdgePolicy, pair: CertificatePair): TlsOptions =
   // All of them are good, so the client chooses what its hardware does best.
   honorCipherOrder: false,
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  ...(policy.requestsCertificate && { requestCert: true, rejectUnauthorized: false }),
 });
 
 /**

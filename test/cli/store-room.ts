@@ -7,6 +7,7 @@ import { Command } from 'commander';
 import { createClock } from '../../src/base/time.ts';
 import { registerApp } from '../../src/cli/app.ts';
 import { registerAudit } from '../../src/cli/audit.ts';
+import { registerCert } from '../../src/cli/cert.ts';
 import { registerKey } from '../../src/cli/key.ts';
 import { registerToken } from '../../src/cli/token.ts';
 import { createCredentials } from '../../src/store/credentials.ts';
@@ -15,7 +16,13 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 export const JWT_SECRET = 'the shared secret of the operator, 32 bytes and more';
 
-const COMMANDS = { token: registerToken, app: registerApp, key: registerKey, audit: registerAudit };
+const COMMANDS = {
+  token: registerToken,
+  app: registerApp,
+  cert: registerCert,
+  key: registerKey,
+  audit: registerAudit,
+};
 
 export const setUpStore = (t: TestContext, noun: keyof typeof COMMANDS) => {
   const directory = makeTemporaryDirectory(t);
