@@ -142,6 +142,8 @@ export const LIMITS = {
 
   /** Verified tokens that are remembered; an entry is about 300 bytes. */
   tokenCacheMax: 4_096,
+  /** Proofs whose end is remembered for that look: more than there are sessions, or each look would ask the store for every one. */
+  proofEndsMax: 16_384,
   /** Whether another process changed the credentials is looked at this often: what a revoked one opened ends within a second. It costs
    * some 2 us when nothing changed, and below a millisecond for 10,000 sessions. */
   credentialRecheckMs: 500,

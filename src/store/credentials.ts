@@ -4,7 +4,7 @@
  * Flow: control, edge and api hand in proofs and get a Principal; engine.ts asks `activity` twice a second and ends what lives by
  * credentials that are over; the command line makes, rotates and revokes (credential-desk.ts).
  * Invariant: no error, record or log line holds a token. A revocation, by this process or another, is seen by the next `verify`.
- * Limits: tokenCharsMax, tokenCacheMax, clockSkewMs.
+ * Limits: tokenCharsMax, tokenCacheMax, proofEndsMax, clockSkewMs.
  */
 import { createSecretKey } from 'node:crypto';
 import { fail } from '../base/errors.ts';
@@ -145,8 +145,8 @@ const createMemory = (database: Database) => {
     if (current !== dataVersion) clear();
     dataVersion = current;
   };
-  const keep = <Value>(map: Map<string, Value>, key: string, value: Value): Value => {
-    if (map.size >= LIMITS.tokenCacheMax) map.delete(map.keys().next().value!);
+  const keep = <Value>(map: Map<string, Value>, max: number, key: string, value: Value): Value => {
+    if (map.size >= max) map.delete(map.keys().next().value!);
     map.set(key, value);
     return value;
   };
@@ -157,8 +157,10 @@ const createMemory = (database: Database) => {
       follow();
       return principals.get(tokenHash);
     },
-    add: (tokenHash: string, principal: Principal) => keep(principals, tokenHash, principal),
-    end: (proof: string, find: () => number) => ends.get(proof) ?? keep(ends, proof, find()),
+    add: (tokenHash: string, principal: Principal) =>
+      keep(principals, LIMITS.tokenCacheMax, tokenHash, principal),
+    end: (proof: string, find: () => number) =>
+      ends.get(proof) ?? keep(ends, LIMITS.proofEndsMax, proof, find()),
   };
 };
 
