@@ -5,9 +5,8 @@
  * Invariant: a secret is given to the caller once and kept nowhere. Everything that is done, or refused, is told to `onEvent`.
  */
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
-import { SignJWT } from 'jose';
-import { EngineError, type ErrorCode, fail } from '../base/errors.ts';
-import { newCredentialId, randomText } from '../base/ids.ts';
+import { fail } from '../base/errors.ts';
+import { newCredentialId } from '../base/ids.ts';
 import type { Principal } from '../base/principal.ts';
 import { Secret, sha256Hex } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
@@ -19,20 +18,11 @@ import {
   checkRotation,
   type RotationOrder,
 } from './credential-order.ts';
+import { type CredentialEvent, createReporter, shortened } from './credential-report.ts';
 import type { CredentialKind, CredentialRecord, CredentialTable, NewProof } from './credential-table.ts';
 import type { KeyRing } from './key-ring.ts';
 import { endOf, principalFromProof } from './token-families.ts';
-
-/** Something that was done to a credential, or tried. */
-export interface CredentialEvent {
-  /** `<kind>.<verb>`, like `pat.create`, `auth.mint` or `key.rotate`. */
-  readonly action: string;
-  /** Id, or what was asked for where there is none. */
-  readonly object: string;
-  readonly name?: string;
-  /** `ok`, or the code of the refusal. */
-  readonly result: 'ok' | ErrorCode;
-}
+import { createTokenSigner, wholeSeconds } from './token-signer.ts';
 
 export interface CredentialDesk {
   /** Throws CREDENTIAL_INVALID. The token is not kept: whoever loses it needs a new one. */
@@ -74,47 +64,10 @@ export interface CredentialDeskNeeds {
   readonly onEvent?: (event: CredentialEvent) => void;
 }
 
-// Who pastes the token itself must not find it in an answer or a log.
-const shortened = (text: string): string => (text.length > 40 ? `${text.slice(0, 40)}...` : text);
-const wholeSeconds = (ms: number): number => Math.floor(ms / 1_000);
-
 export const createCredentialDesk = (needs: CredentialDeskNeeds): CredentialDesk => {
-  const { clock, table, keyRing, engineHost, onChange, onEvent } = needs;
-
-  const tellRefused = (action: string, object: string, thrown: unknown): void => {
-    const result = thrown instanceof EngineError ? thrown.code : 'INTERNAL';
-    onEvent?.({ action, object: shortened(object), result });
-  };
-
-  /** Does something and tells of it, whether it succeeds or fails. A record among the result is what it was done to. */
-  const told = <Result>(action: string, object: string, work: () => Result): Result => {
-    try {
-      const result = work();
-      const { record } = (result ?? {}) as { record?: CredentialRecord };
-      onEvent?.({ action, object: record?.id ?? object, ...(record && { name: record.name }), result: 'ok' });
-      return result;
-    } catch (thrown) {
-      tellRefused(action, object, thrown);
-      throw thrown;
-    }
-  };
-
-  /** As `told`, for work with something to wait for between its check and its end. */
-  const toldLater = async <Checked, Result>(
-    action: string,
-    object: string,
-    check: () => Checked,
-    work: (checked: Checked) => Promise<() => Result>,
-  ): Promise<Result> => {
-    let finish: () => Result;
-    try {
-      finish = await work(check());
-    } catch (thrown) {
-      tellRefused(action, object, thrown);
-      throw thrown;
-    }
-    return told(action, object, finish);
-  };
+  const { clock, table, keyRing, onChange } = needs;
+  const { told, toldLater } = createReporter(needs.onEvent);
+  const signer = createTokenSigner(needs);
 
   const find = (kind: CredentialKind, idOrName: string): CredentialRecord => {
     const record = table.find(kind, idOrName);
@@ -165,39 +118,6 @@ export const createCredentialDesk = (needs: CredentialDeskNeeds): CredentialDesk
     return result;
   };
 
-  /** No permissions claim: the record decides (protocol.md 9.1). No two are the same, also when one replaces the other within a second. */
-  const signPersonal = ({ id, expiresAt }: CredentialRecord): Promise<string> => {
-    const draft = new SignJWT({ type: 'pat' })
-      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-      .setIssuer(engineHost)
-      .setSubject(id)
-      .setJti(randomText(20))
-      .setIssuedAt(wholeSeconds(clock.now()));
-    if (expiresAt !== undefined) draft.setExpirationTime(wholeSeconds(expiresAt));
-    return draft.sign(keyRing.current());
-  };
-
-  const signMinted = async (order: AuthTokenOrder, permissions: readonly string[] | null) => {
-    const { source, resources, expiresInSeconds } = order;
-    const issuedAt = wholeSeconds(clock.now());
-    const { expiresAt = 0 } = endOf((issuedAt + expiresInSeconds) * 1_000, source.expiresAt);
-    const updatedAt = source.proof && table.byHash(source.proof)?.proof.createdAt;
-    const token = await new SignJWT({
-      type: 'auth',
-      userId: source.userId ?? source.credentialId,
-      permissions: permissions as string[] | null,
-      ...(resources !== undefined && { resources }),
-      sourceCredentialId: source.credentialId,
-      ...(updatedAt !== undefined && { sourceCredentialUpdatedAt: new Date(updatedAt).toISOString() }),
-    })
-      .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
-      .setIssuer(engineHost)
-      .setIssuedAt(issuedAt)
-      .setExpirationTime(wholeSeconds(expiresAt))
-      .sign(keyRing.current());
-    return { token, expiresAt: wholeSeconds(expiresAt) * 1_000 };
-  };
-
   const revoke: CredentialDesk['revoke'] = (kind, idOrName) =>
     told(`${kind}.revoke`, idOrName, () => {
       const record = table.revoke(kind, idOrName);
@@ -213,7 +133,7 @@ export const createCredentialDesk = (needs: CredentialDeskNeeds): CredentialDesk
         order.name,
         () => recordFrom('pat', order),
         async (record) => {
-          const token = await signPersonal(record);
+          const token = await signer.personal(record);
           return () => {
             insert(record, { hash: sha256Hex(token) });
             return { record, token };
@@ -226,7 +146,7 @@ export const createCredentialDesk = (needs: CredentialDeskNeeds): CredentialDesk
         idOrName,
         () => rotated('pat', idOrName, order),
         async (record) => {
-          const token = await signPersonal(record);
+          const token = await signer.personal(record);
           return () => ({ record: rotate(record, { hash: sha256Hex(token) }, order), token });
         },
       ),
@@ -236,7 +156,9 @@ export const createCredentialDesk = (needs: CredentialDeskNeeds): CredentialDesk
         order.source.credentialId,
         () => authTokenPermissions(order, clock.now()),
         async (permissions) => {
-          const minted = await signMinted(order, permissions);
+          const { proof } = order.source;
+          const updatedAt = proof === undefined ? undefined : table.byHash(proof)?.proof.createdAt;
+          const minted = await signer.auth(order, permissions, updatedAt);
           return () => minted;
         },
       ),

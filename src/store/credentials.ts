@@ -13,7 +13,8 @@ import type { Principal } from '../base/principal.ts';
 import { type Secret, sha256Hex } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
 import { mayUseInQuery } from './claims.ts';
-import { type CredentialDesk, type CredentialEvent, createCredentialDesk } from './credential-desk.ts';
+import { type CredentialDesk, createCredentialDesk } from './credential-desk.ts';
+import type { CredentialEvent } from './credential-report.ts';
 import { type CredentialRecord, createCredentialTable } from './credential-table.ts';
 import type { Database } from './database.ts';
 import { createKeyRing } from './key-ring.ts';
@@ -102,9 +103,8 @@ export const createCredentials = (needs: CredentialsNeeds): Credentials => {
     if (token.length > LIMITS.tokenCharsMax || !COMPACT_JWS.test(token))
       throw fail('TOKEN_INVALID', { reason: 'shape' });
     const tokenHash = sha256Hex(token);
-    // What is remembered once the signature is proved is as new as the record that was read then, and nobody ran in between.
-    const principal =
-      remembered.principal(tokenHash) ?? remembered.add(tokenHash, await families.prove(token, tokenHash));
+    const keep = (proved: Principal) => remembered.add(tokenHash, proved);
+    const principal = remembered.principal(tokenHash) ?? (await families.prove(token, tokenHash, keep));
     if (isExpired(principal, clock.now())) throw fail('TOKEN_EXPIRED');
     return principal;
   };

@@ -164,15 +164,20 @@ export const createTokenFamilies = ({ clock, table, keyRing, sharedKey }: TokenF
   return {
     /**
      * Verifies a token and reads who it proves.
+     * @param keep called with the principal before anyone else runs: what it remembers no revocation has overtaken
      * @throws TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, BOUNDARIES_NOT_ENFORCED
      */
-    async prove(token: string, tokenHash: string): Promise<Principal> {
+    async prove(
+      token: string,
+      tokenHash: string,
+      keep: (principal: Principal) => Principal,
+    ): Promise<Principal> {
       const family = familyOf(token, tokenHash);
       let refusal = fail('TOKEN_INVALID', { reason: 'no key' });
       for (const key of family.keys) {
         try {
           const claims = await claimsFrom(token, key.key, family.algorithm, clock.now());
-          return family.principal(claims, key);
+          return keep(family.principal(claims, key));
         } catch (thrown) {
           if (!isWrongKey(thrown)) throw thrown;
           refusal = thrown;
