@@ -152,7 +152,7 @@ export const configSchema = section('The configuration of the engine.', {
       file: true,
     }),
     signing_key: secret(LIMITS.jwtSecretBytesMin).optional().meta({
-      doc: 'Key that signs the tokens of this engine, in place of the file beside the database (engine.db has engine.key).',
+      doc: 'Key that signs the tokens of this engine, in place of the file beside the database (engine.db has engine.signing-key).',
       secret: true,
       example: PLACEHOLDER,
     }),

@@ -55,8 +55,8 @@ const OLD_ROW = 'token-signing';
 const KEY_BYTES = 32;
 const FILE_MODE = 0o600;
 
-/** The file of a database's keys: engine.db has engine.key. */
-export const keyFileOf = (databasePath: string): string => `${databasePath.replace(/\.db$/, '')}.key`;
+/** The file of a database's keys: engine.db has engine.signing-key. Not `.key`, which somebody's TLS key may be called. */
+export const keyFileOf = (databasePath: string): string => `${databasePath.replace(/\.db$/, '')}.signing-key`;
 
 /**
  * Opens the ring of a database, and makes the first key of a new one.

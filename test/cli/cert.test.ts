@@ -54,7 +54,7 @@ describe('cert issue-client', () => {
     const { run, out, directory } = await setUp(t);
     await run(['issue-client', '--name', 'laptop', '--out', out]);
     const lines = readFileSync(join(out, 'laptop-key.pem'), 'utf8').split('\n').slice(1, -2);
-    for (const file of readdirSync(directory).filter((name) => /\.(db|key)/.test(name)))
+    for (const file of readdirSync(directory).filter((name) => /\.(db|signing-key)/.test(name)))
       for (const line of lines) assert.equal(readFileSync(join(directory, file)).includes(line), false, file);
   });
 

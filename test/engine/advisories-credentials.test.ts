@@ -131,7 +131,7 @@ describe('lessons of published advisories', () => {
     ];
     for (const [place, content] of places)
       for (const secret of secrets) assert.equal(content.includes(secret), false, place);
-    const { keys } = JSON.parse(readFileSync(join(engine.directory, 'engine.key'), 'utf8'));
+    const { keys } = JSON.parse(readFileSync(join(engine.directory, 'engine.signing-key'), 'utf8'));
     for (const [place, content] of places)
       assert.equal(content.includes(Buffer.from(keys[0].secret, 'base64url')), false, place);
   });

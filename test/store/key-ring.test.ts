@@ -25,7 +25,7 @@ describe('the signing key', () => {
     const { database, clock, keyFile } = setUp(t);
     const key = createKeyRing({ database, clock }).current();
     assert.equal(statSync(keyFile).mode & 0o777, 0o600);
-    assert.match(keyFile, /engine\.key$/);
+    assert.match(keyFile, /engine\.signing-key$/);
     assert.equal(database.use((connection) => connection.serialize()).includes(key.export()), false);
   });
 
@@ -75,7 +75,7 @@ describe('a key file that fails closed', () => {
     unlinkSync(keyFile);
     assert.throws(() => createCredentials(needs), {
       code: 'STORE_UNAVAILABLE',
-      message: /engine\.key.*missing/,
+      message: /engine\.signing-key.*missing/,
     });
     assert.equal(existsSync(keyFile), false);
   });
