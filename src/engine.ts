@@ -25,6 +25,7 @@ import { createDoorstep } from './socket/listener.ts';
 import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createPortListener } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
+import { createAuditLog } from './store/audit.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
 import { createGeo, type Geo } from './store/geo.ts';
@@ -86,7 +87,23 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const geo = geoipPath === undefined ? undefined : createGeo({ log }, { path: geoipPath });
   const database = openDatabase({ path: config.store.path, mode: 'create' });
   const { token_jwt_secret: jwtSecret } = config.auth.jwt;
-  const credentials = createCredentials({ database, clock, engineHost, ...(jwtSecret && { jwtSecret }) });
+  const { signing_key: signingKey } = config.store;
+  const audit = createAuditLog(
+    { clock, onFault: (error) => log.error({ code: error.code, error }, 'an event is not in the audit log') },
+    {
+      path: config.audit.path,
+      sizeBytesMax: config.audit.size_bytes,
+      ageMsMax: secondsOf(config.audit.keep_days * 86_400),
+    },
+  );
+  const credentials = createCredentials({
+    database,
+    clock,
+    engineHost,
+    onEvent: (event) => audit.record({ ...event, actor: 'engine', origin: 'local' }),
+    ...(jwtSecret && { jwtSecret }),
+    ...(signingKey && { signingKey }),
+  });
 
   const registry = createRegistry(
     { clock, admit: (properties) => policies.admit(properties) },
@@ -114,6 +131,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
             log.error({ error }, 'a private connection was not served'),
           ),
       },
+      verifyCertificate: credentials.verifyCertificate,
     },
     {
       version: VERSION,
@@ -197,7 +215,9 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const redirect = config.http.enabled
     ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
     : undefined;
-  const recheck = every(clock, LIMITS.credentialRecheckMs, () => door.recheck(credentials.isActive));
+  const recheckCredentials = () => door.recheck(credentials.activity());
+  const recheck = every(clock, LIMITS.credentialRecheckMs, recheckCredentials);
+  credentials.onChange(recheckCredentials);
 
   const refreshGeo = async (from: Geo) => {
     if (await from.refresh()) policies.reevaluate();
@@ -219,6 +239,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
     database.close();
+    audit.close();
   };
 
   const drainAndDestroy = async (): Promise<void> => {

@@ -5,11 +5,15 @@
  */
 import { Command, CommanderError } from 'commander';
 import { EngineError } from './base/errors.ts';
+import { registerApp } from './cli/app.ts';
+import { registerAudit } from './cli/audit.ts';
+import { registerCert } from './cli/cert.ts';
 import { registerCheckConfig } from './cli/check-config.ts';
 import type { CliContext } from './cli/context.ts';
 import { registerDial } from './cli/dial.ts';
 import { registerForward } from './cli/forward.ts';
 import { registerInit } from './cli/init.ts';
+import { registerKey } from './cli/key.ts';
 import { registerQuickstart } from './cli/quickstart.ts';
 import { registerServe } from './cli/serve.ts';
 import { registerToken } from './cli/token.ts';
@@ -45,6 +49,10 @@ registerInit(program, context);
 registerQuickstart(program, context);
 registerCheckConfig(program, context);
 registerToken(program, context);
+registerApp(program, context);
+registerCert(program, context);
+registerKey(program, context);
+registerAudit(program, context);
 registerForward(program, context);
 registerDial(program, context);
 program

@@ -10,6 +10,7 @@ import { connect as connectTls, createSecureContext, type SecureContext, type TL
 import { EngineError, fail } from '../base/errors.ts';
 import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
+import type { Secret } from '../base/secret.ts';
 import type { Clock, Timer } from '../base/time.ts';
 import { createFrameReader, type FrameReader } from '../wire/frame-reader.ts';
 import { encodeFrame } from '../wire/frame-writer.ts';
@@ -24,6 +25,16 @@ export interface EngineTarget extends Address {
   readonly ca?: string | Buffer;
   /** Name that the certificate must carry, when it is not `host`. */
   readonly serverName?: string;
+  /** Proves who the agent is, in place of a token. */
+  readonly identity?: ClientIdentity;
+}
+
+/** A client certificate, followed by its intermediates, and its key. */
+export interface ClientIdentity {
+  /** PEM. */
+  readonly certificate: string;
+  /** PEM; a Secret, so that it is not printed with the target. */
+  readonly key: Secret;
 }
 
 /** A connection that speaks frames. */
@@ -63,6 +74,7 @@ export const createConnector = (needs: { clock: Clock }, target: EngineTarget): 
     context ??= createSecureContext({
       minVersion: 'TLSv1.3',
       ...(target.ca !== undefined && { ca: target.ca }),
+      ...(target.identity && { cert: target.identity.certificate, key: target.identity.key.reveal() }),
     });
     const socket = connectTls({
       socket: raw,

@@ -75,7 +75,11 @@ export const ERRORS = {
   TOKEN_INVALID: row(401, 1000, 'downstream', false, 'The token is not valid on this engine.', 'Check that the whole token was copied and that this engine issued it.'),
   TOKEN_EXPIRED: row(401, 1000, 'downstream', false, 'The token has expired.', 'Create a new token.'),
   TOKEN_REVOKED: row(401, 1000, 'downstream', false, 'The token has been revoked.', 'Create a new token.'),
-  PERMISSION_MISSING: row(403, 1000, 'downstream', false, 'The token lacks the permission {permission}.', 'Use a token that has this permission.'),
+  CLIENT_CERTIFICATE_UNKNOWN: row(401, 1000, 'downstream', false, 'The client certificate is not registered on this engine.', 'Register it with `rstream-engine-ce cert add`, or make one with `cert issue-client`.'),
+  CLIENT_CERTIFICATE_EXPIRED: row(401, 1000, 'downstream', false, 'The client certificate has expired.', 'Make a new one with `rstream-engine-ce cert issue-client`.'),
+  CLIENT_CERTIFICATE_REVOKED: row(401, 1000, 'downstream', false, 'The client certificate has been revoked.', 'Make a new one with `rstream-engine-ce cert issue-client`.'),
+  AMBIGUOUS_PROOF: row(401, 1000, 'downstream', false, 'A token and a client certificate were given at once (ambiguous_proof).', 'Send one of the two.'),
+  PERMISSION_MISSING: row(403, 1000, 'downstream', false, 'The credential lacks the permission {permission}.', 'Use a credential that has this permission.'),
   BOUNDARIES_NOT_ENFORCED: row(403, 1000, 'downstream', false, 'The token carries resource boundaries that the Community Edition cannot enforce (boundaries_not_enforced).', 'Use a token without create or connect boundaries, projects, workspaces or paths.'),
 
   // Tunnels.
@@ -152,8 +156,10 @@ export const ERRORS = {
   GEOIP_DATABASE_INVALID: row(500, 2000, 'operator', false, 'The GeoIP database cannot be used: {problem}.', 'Check geoip.database: it must be a MaxMind file (.mmdb) that knows countries, such as GeoLite2-Country.'),
   STORE_UNAVAILABLE: row(500, 9000, 'operator', false, 'The database {path} cannot be used: {problem}.', 'Check the path, its owner and the free space of the disk.'),
   STORE_TOO_NEW: row(500, 9000, 'operator', false, 'The database {path} was written by a newer engine (schema {found}, this engine knows {known}).', 'Use that newer engine, or restore a backup.'),
-  CREDENTIAL_NOT_FOUND: row(404, 2000, 'operator', false, 'No credential has the id or name {id}.', 'See `rstream-engine-ce token list`.'),
-  CREDENTIAL_INVALID: row(400, 2000, 'operator', false, 'The credential was not created: {problem}.', 'Correct the option that is named.'),
+  CREDENTIAL_NOT_FOUND: row(404, 2000, 'operator', false, 'No credential of this kind has the id or name {id}.', 'See `rstream-engine-ce token list`, `app list` and `cert list`.'),
+  CREDENTIAL_INVALID: row(400, 2000, 'operator', false, 'The credential was not made or changed: {problem}.', 'Correct what is named.'),
+  KEY_NOT_ROTATABLE: row(409, 2000, 'operator', false, 'The signing key comes from the environment and is not rotated here.', 'Set another key there; all tokens of the old one end with it.'),
+  AUDIT_BROKEN: row(500, 9000, 'operator', false, 'The audit log is not what the engine wrote: {problem}.', 'Keep the file as it is, find out who wrote to it, and compare with a backup.'),
   USAGE: row(400, 2000, 'operator', false, '{problem}.', 'See `rstream-engine-ce help`.'),
 } as const satisfies Record<string, ErrorRow>;
 

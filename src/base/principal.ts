@@ -18,8 +18,14 @@ export type Permission = (typeof PERMISSIONS)[keyof typeof PERMISSIONS];
 export interface Principal {
   /** Stable through reconnects and shared by all sessions of one credential: names are owned by it. */
   readonly credentialId: string;
-  /** `pat`: issued by our store; `jwt`: signed with the operator's shared secret. */
-  readonly kind: 'pat' | 'jwt';
+  /**
+   * `pat`: a personal access token of our store; `auth`: a short-lived token that we minted from another credential, whose id it bears;
+   * `app`: signed with the key of an application; `certificate`: a registered client certificate; `jwt`: signed with the operator's
+   * shared secret.
+   */
+  readonly kind: 'pat' | 'auth' | 'app' | 'certificate' | 'jwt';
+  /** What the store knows the proof by, so that a rotation ends what the old proof opened; absent where the store knows none. */
+  readonly proof?: string;
   /** The user of the token where it names one, shown as `user_id` by the Engine API. */
   readonly userId?: string;
   readonly permissions: ReadonlySet<string> | null;

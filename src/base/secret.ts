@@ -41,5 +41,5 @@ export class Secret {
 
 const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
-/** SHA-256 in lower-case hex: how tokens are stored and cached. */
-export const sha256Hex = (text: string): string => createHash('sha256').update(text).digest('hex');
+/** SHA-256 in lower-case hex: how tokens, keys and certificates are stored and looked up. */
+export const sha256Hex = (text: string | Buffer): string => createHash('sha256').update(text).digest('hex');

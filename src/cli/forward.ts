@@ -32,10 +32,10 @@ export const registerForward = (program: Command, context: CliContext): void => 
 
 const forward = async (upstreamText: string, flags: ForwardFlags, context: CliContext): Promise<void> => {
   const upstream = upstreamFrom(upstreamText);
-  const { engine, token } = engineFrom(flags, context.env);
+  const proven = engineFrom(flags, context.env);
   const agent = createAgent(
     { clock: createClock(), log: createLogger('silent'), onEvent: createReporter(context) },
-    { engine, token, version: VERSION, tunnels: [{ properties: propertiesFrom(flags), upstream }] },
+    { ...proven, version: VERSION, tunnels: [{ properties: propertiesFrom(flags), upstream }] },
   );
   const stop = () => inBackground(agent.stop(), (fault) => context.tell(String(fault)));
   if (context.stopSignal.aborted) return;

@@ -259,6 +259,23 @@ export const configSchema = z
         doc: 'SQLite file; relative paths, here and elsewhere, start at the directory of this configuration.',
         file: true,
       }),
+      signing_key: secret(LIMITS.jwtSecretBytesMin).optional().meta({
+        doc: 'Key that signs the tokens of this engine, in place of the file beside the database (engine.db has engine.signing-key).',
+        secret: true,
+        example: PLACEHOLDER,
+      }),
+    }),
+    audit: section('The log of what was done to credentials.', {
+      path: filePath().default('audit.db').meta({ doc: 'SQLite file of the audit log.', file: true }),
+      size_bytes: z
+        .int()
+        .min(1_048_576)
+        .max(2 ** 40)
+        .default(67_108_864)
+        .meta({ doc: 'The oldest entries are removed when the log is larger than this.' }),
+      keep_days: z.int().min(1).max(36_500).default(730).meta({
+        doc: 'Entries that are older are removed.',
+      }),
     }),
     metrics: section('What the engine tells about itself.', { prometheus }),
     timeouts: section('How long the engine waits, in seconds.', {

@@ -8,7 +8,7 @@
  * Limits: firstMessageMsMax, keepAliveMs.
  */
 import type { Duplex } from 'node:stream';
-import { fail } from '../base/errors.ts';
+import { type EngineError, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { PERMISSIONS, type Principal } from '../base/principal.ts';
@@ -19,20 +19,20 @@ import type { TunnelRegistry } from '../tunnel/registry.ts';
 import { encodeFrame } from '../wire/frame-writer.ts';
 import { checkProtocolVersion } from '../wire/handshake.ts';
 import type { Message, WireError } from '../wire/message.ts';
-import { authenticate, type VerifyCredential } from './authenticate.ts';
+import { authenticate, type ProofVerifiers } from './authenticate.ts';
 import { sayFarewell } from './farewell.ts';
 import { readFirstMessage } from './first-message.ts';
+import { createHeldStreams } from './held-streams.ts';
 import { createPrivateDials, type PrivateEdge } from './private-dial.ts';
 import { reportRefusal } from './refusal.ts';
 import { type AgentConnection, remoteOf } from './session-view.ts';
 import { createSessions } from './sessions.ts';
 import type { ReservePort } from './tunnel-requests.ts';
 
-export interface AgentDoorNeeds {
+export interface AgentDoorNeeds extends ProofVerifiers {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: TunnelRegistry;
-  readonly verifyCredential: VerifyCredential;
   readonly reservePort: ReservePort;
   readonly privateEdge: PrivateEdge;
 }
@@ -52,14 +52,15 @@ export type AgentSocket = Duplex & { setKeepAlive?(isEnabled: boolean, initialDe
 export type AgentDoor = ReturnType<typeof createAgentDoor>;
 
 export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions) => {
-  const { clock, log, verifyCredential } = needs;
+  const { clock, log } = needs;
+  const held = createHeldStreams();
   const rendezvous = createRendezvous({ clock }, { deadlineMs: options.dialBackMs });
-  const sessions = createSessions({ ...needs, rendezvous }, options);
+  const sessions = createSessions({ ...needs, rendezvous, held }, options);
   const dialBack: DialBack = async (...dial) => {
     refuseWhenDraining();
     return sessions.dialBack(...dial);
   };
-  const privateDials = createPrivateDials(needs, { idleMs: options.streamIdleMs });
+  const privateDials = createPrivateDials({ ...needs, held }, { idleMs: options.streamIdleMs });
   // Each until it is closed and nobody works for it any more.
   const connections = new Map<Duplex, Promise<unknown>>();
   let isDraining = false;
@@ -77,7 +78,7 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     }
     refuseWhenDraining();
     if (message.kind === 'private-dial') return privateDials.serve(socket, message, connection);
-    const principal = await authenticate(message.details, PERMISSIONS.manageTunnels, verifyCredential);
+    const principal = await authenticate(message.details, connection, PERMISSIONS.manageTunnels, needs);
     refuseWhenDraining();
     if (socket.destroyed || socket.readableEnded) throw fail('REQUEST_ABORTED');
     sessions.open(socket, message, principal, connection);
@@ -127,15 +128,20 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     /** Calls at each opening and closing of a session, until the returned function is called. */
     onSession: sessions.onChange,
 
-    /** Ends the sessions whose credential is not active any more; to be called every few seconds and after each revocation. */
+    /**
+     * Ends the sessions, with their tunnels, and the streams whose credential is not active any more; to be called twice a second and
+     * after each revocation.
+     */
     recheck(isActive: (principal: Principal) => boolean): void {
-      sessions.close(fail('TOKEN_REVOKED'), (principal) => !isActive(principal));
+      sessions.close((principal) => (isActive(principal) ? undefined : endedReasonOf(principal)));
+      const streamCount = held.release(isActive);
+      if (streamCount > 0) log.info({ streamCount }, 'streams ended with their credential');
     },
 
     /** Refuses new work and tells all agents; running streams go on. */
     drain(): void {
       isDraining = true;
-      sessions.close(fail('ENGINE_DRAINING'));
+      sessions.close(() => fail('ENGINE_DRAINING'));
     },
 
     /** Ends everything now; resolves when nothing is left. */
@@ -162,6 +168,9 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     }),
   };
 };
+
+const endedReasonOf = ({ kind }: Principal): EngineError =>
+  kind === 'certificate' ? fail('CLIENT_CERTIFICATE_REVOKED') : fail('TOKEN_REVOKED');
 
 type FirstMessage = Extract<Message, { kind: 'open-channel' | 'dial-back' | 'private-dial' }>;
 

@@ -1,26 +1,45 @@
 /**
- * From what a peer says of itself to the principal that it proved to be, or a coded refusal.
+ * From what a peer proves to the principal that it is, or a coded refusal.
  *
- * Invariant: a dial-back is not authenticated here: its token is the secret of the dial request (protocol.md 6.1).
+ * Invariant: one proof a connection: where a token and a client certificate come together, nobody can say which of them was meant. A
+ * dial-back is not authenticated here: its token is the secret of the dial request (protocol.md 6.1).
  * Limits: tokenCharsMax.
  */
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Permission, type Principal, requirePermission } from '../base/principal.ts';
 import type { ClientDetails } from '../wire/message.ts';
+import type { AgentConnection } from './session-view.ts';
 
-/** Provided by store/credentials.ts. Rejects with TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED or BOUNDARIES_NOT_ENFORCED. */
-export type VerifyCredential = (token: string) => Promise<Principal>;
+/** Provided by store/credentials.ts. */
+export interface ProofVerifiers {
+  /** Rejects with TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED or BOUNDARIES_NOT_ENFORCED. */
+  readonly verifyCredential: (token: string) => Promise<Principal>;
+  /**
+   * @param fingerprint of a certificate whose key the peer has proved to have
+   * @throws CLIENT_CERTIFICATE_UNKNOWN, CLIENT_CERTIFICATE_EXPIRED or CLIENT_CERTIFICATE_REVOKED
+   */
+  readonly verifyCertificate: (fingerprint: string) => Principal;
+}
 
-/** Throws TOKEN_MISSING, PERMISSION_MISSING, or what the verification throws. */
+/** Throws AMBIGUOUS_PROOF, TOKEN_MISSING, PERMISSION_MISSING, or what the verification throws. */
 export const authenticate = async (
   { token }: ClientDetails,
+  { certificateFingerprint }: AgentConnection,
   permission: Permission,
-  verifyCredential: VerifyCredential,
+  { verifyCredential, verifyCertificate }: ProofVerifiers,
 ): Promise<Principal> => {
-  if (!token) throw fail('TOKEN_MISSING');
-  if (token.length > LIMITS.tokenCharsMax) throw fail('TOKEN_INVALID');
-  const principal = await verifyCredential(token);
+  if (token && certificateFingerprint !== undefined) throw fail('AMBIGUOUS_PROOF');
+  const principal =
+    certificateFingerprint === undefined
+      ? await verifyCredential(tokenFrom(token))
+      : verifyCertificate(certificateFingerprint);
   requirePermission(principal, permission);
   return principal;
+};
+
+const tokenFrom = (token: string | undefined): string => {
+  if (!token) throw fail('TOKEN_MISSING');
+  if (token.length > LIMITS.tokenCharsMax) throw fail('TOKEN_INVALID');
+  return token;
 };

@@ -18,7 +18,8 @@ import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { encodeFrame } from '../wire/frame-writer.ts';
 import type { Message } from '../wire/message.ts';
-import { authenticate, type VerifyCredential } from './authenticate.ts';
+import { authenticate, type ProofVerifiers } from './authenticate.ts';
+import type { HeldStreams } from './held-streams.ts';
 import { type AgentConnection, remoteOf } from './session-view.ts';
 
 export type PrivateDialRequest = Extract<Message, { kind: 'private-dial' }>;
@@ -31,16 +32,16 @@ export interface PrivateEdge {
   serveHttp(socket: Duplex, connection: AgentConnection, tunnel: Tunnel): void;
 }
 
-export interface PrivateDialsNeeds {
+export interface PrivateDialsNeeds extends ProofVerifiers {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: TunnelRegistry;
-  readonly verifyCredential: VerifyCredential;
+  readonly held: HeldStreams;
   readonly privateEdge: PrivateEdge;
 }
 
 export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleMs: number }) => {
-  const { clock, log, registry, verifyCredential, privateEdge } = needs;
+  const { clock, log, registry, held, privateEdge } = needs;
   let runningCount = 0;
 
   const find = (target: string): Tunnel => {
@@ -71,7 +72,8 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
 
   const serve = async (socket: Duplex, request: PrivateDialRequest, connection: AgentConnection) => {
     const { details, target, zeroRtt, datagramChannel } = request;
-    const principal = await authenticate(details, PERMISSIONS.manageStreams, verifyCredential);
+    const principal = await authenticate(details, connection, PERMISSIONS.manageStreams, needs);
+    held.hold(principal, socket);
     if (datagramChannel) throw fail('FEATURE_NOT_AVAILABLE', { feature: 'A datagram channel over TLS' });
     const tunnel = find(target);
     if (tunnel.properties.protocol === 'http') {

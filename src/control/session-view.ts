@@ -17,6 +17,8 @@ export interface AgentConnection {
   /** What the agent connected to. */
   readonly localAddress?: string;
   readonly localPort?: number;
+  /** SHA-256 of the client's certificate in lower-case hex; absent when it showed none. */
+  readonly certificateFingerprint?: string;
 }
 
 /** The peer as the log names it. */

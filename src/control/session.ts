@@ -23,6 +23,7 @@ import type { Liveness, ServerDetails } from '../wire/message.ts';
 import { createAgentMessages } from './agent-messages.ts';
 import { createChannel } from './channel.ts';
 import { createDials, type DialOptions } from './dials.ts';
+import type { HeldStreams } from './held-streams.ts';
 import type { SessionView } from './session-view.ts';
 import { createTunnelRequests, type ReservePort } from './tunnel-requests.ts';
 
@@ -31,6 +32,7 @@ export interface SessionNeeds {
   readonly log: Logger;
   readonly registry: TunnelRegistry;
   readonly rendezvous: Rendezvous;
+  readonly held: HeldStreams;
   /** Takes names over for a session; provided by takeover.ts. */
   readonly makeRoom: (session: AgentSession, requested: TunnelProperties) => Promise<void>;
   readonly reservePort: ReservePort;
@@ -73,7 +75,7 @@ export interface AgentSession {
  * @param socket paused, right behind the agent's first message
  */
 export const createSession = (needs: SessionNeeds, socket: Duplex, options: SessionOptions): AgentSession => {
-  const { registry, rendezvous } = needs;
+  const { registry, rendezvous, held } = needs;
   const { view, principal, remote, server, liveness } = options;
   const peer = { remote, agent: view.agent, version: view.version };
   const agentId = view.id;
@@ -109,7 +111,9 @@ export const createSession = (needs: SessionNeeds, socket: Duplex, options: Sess
     },
     async dial(tunnel, source, dialOptions) {
       if (registry.byId(tunnel.id)?.agentId !== agentId) throw fail('AGENT_GONE', { tunnelId: tunnel.id });
-      return dials.dial(tunnel.id, source, dialOptions);
+      const stream = await dials.dial(tunnel.id, source, dialOptions);
+      held.hold(principal, stream.socket);
+      return stream;
     },
     tunnelOnClosed({ id }) {
       channel.send({ kind: 'tunnel-closed', tunnelId: id });

@@ -20,6 +20,7 @@ import type { Rendezvous } from '../stream/rendezvous.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import { negotiateLiveness } from '../wire/handshake.ts';
 import type { Message } from '../wire/message.ts';
+import type { HeldStreams } from './held-streams.ts';
 import { type AgentSession, createSession } from './session.ts';
 import { type AgentConnection, remoteOf, type SessionView, sessionViewFrom } from './session-view.ts';
 import { createTakeover } from './takeover.ts';
@@ -31,6 +32,7 @@ export interface SessionsNeeds {
   readonly registry: TunnelRegistry;
   readonly rendezvous: Rendezvous;
   readonly reservePort: ReservePort;
+  readonly held: HeldStreams;
 }
 
 /** Opened before its first tunnel opens, closed after its last one has closed. */
@@ -104,9 +106,12 @@ export const createSessions = (needs: SessionsNeeds, { version }: { version: str
       return () => listeners.delete(listener);
     },
 
-    /** Tells all agents, or those that `isMeant`, and ends their sessions. */
-    close(reason: EngineError, isMeant: (principal: Principal) => boolean = () => true): void {
-      for (const session of [...sessions.values()]) if (isMeant(session.principal)) session.close(reason);
+    /** Tells the agents for which there is a reason, and ends their sessions. */
+    close(reasonFor: (principal: Principal) => EngineError | undefined): void {
+      for (const session of [...sessions.values()]) {
+        const reason = session.isOpen ? reasonFor(session.principal) : undefined;
+        if (reason) session.close(reason);
+      }
     },
 
     get count(): number {

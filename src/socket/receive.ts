@@ -52,6 +52,8 @@ export interface ConnectionInfo extends PeekedConnection {
   readonly cipher: string;
   /** Whether the key exchange is known to be post-quantum: Node does not tell a server the group, but here it may have allowed no other. */
   readonly isPostQuantum: boolean;
+  /** SHA-256 of the client's leaf certificate in lower-case hex. The handshake has proved that the peer has its key, and nothing else. */
+  readonly certificateFingerprint?: string;
 }
 
 /** Takes over a connection: not flowing yet, its errors have a listener, half-close is on. */
@@ -167,7 +169,10 @@ const roomsFrom = (
     postQuantum: mode,
   });
   // These two never share tickets with what agents choose, nor their place with it.
-  const agentPolicy = policyFrom({ versionMin: 'TLSv1.3' }, [AGENT_PROTOCOL], postQuantum);
+  const agentPolicy = {
+    ...policyFrom({ versionMin: 'TLSv1.3' }, [AGENT_PROTOCOL], postQuantum),
+    requestsCertificate: true,
+  };
   const apiPolicy = policyFrom({ versionMin }, ['http/1.1'], postQuantum);
   const room = (terminator: Terminator, handler: ConnectionHandler, mode = publishedPostQuantum): Room => ({
     terminator,
@@ -208,4 +213,12 @@ const connectionInfoFrom = (
   tlsVersion: tlsSocket.getProtocol() ?? '',
   cipher: tlsSocket.getCipher().standardName,
   isPostQuantum,
+  ...certificateFactFrom(tlsSocket),
 });
+
+const certificateFactFrom = (tlsSocket: TLSSocket): Pick<ConnectionInfo, 'certificateFingerprint'> => {
+  const fingerprint = tlsSocket.getPeerX509Certificate()?.fingerprint256;
+  return fingerprint === undefined
+    ? {}
+    : { certificateFingerprint: fingerprint.replaceAll(':', '').toLowerCase() };
+};

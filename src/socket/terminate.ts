@@ -25,6 +25,8 @@ export interface TlsPolicy extends TlsDemands {
    */
   readonly alpnProtocols: readonly string[];
   readonly postQuantum: PostQuantum;
+  /** Asks for a client certificate. None, or one of an unknown authority, is no reason to refuse: what it proves is looked up later. */
+  readonly requestsCertificate?: boolean;
 }
 
 export interface TerminatorNeeds {
@@ -130,6 +132,7 @@ const tlsOptionsFrom = (policy: TlsPolicy, pairs: readonly CertificatePair[]): T
   // All of them are good, so the client chooses what its hardware does best.
   honorCipherOrder: false,
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
+  ...(policy.requestsCertificate && { requestCert: true, rejectUnauthorized: false }),
 });
 
 /**

@@ -1,7 +1,8 @@
 /**
  * A certificate authority of one's own, for engines without a public certificate.
  *
- * Flow: `init` and `quickstart` write what this returns to files; operators and users trust the authority's certificate.
+ * Flow: `init` and `quickstart` write what this returns to files; operators and users trust the authority's certificate. `cert
+ * issue-client` makes certificates for agents and people.
  * Invariant: certificates satisfy the strict readers too (RFC 5280 as checked by OpenSSL's x509_strict, which Python 3.13 turns on):
  * key identifiers on both, critical basicConstraints and keyUsage, names in subjectAltName only.
  */
@@ -19,7 +20,10 @@ import {
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
+import { randomText } from '../base/ids.ts';
+import { Secret } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
+import { createPkcs12 } from './pkcs12.ts';
 
 /** PEM texts of the authority. The key issues certificates: keep it where only the operator reads. */
 export interface Authority {
@@ -33,7 +37,7 @@ export interface ServerIdentity {
   readonly serverKey: string;
 }
 
-/** What both functions take. */
+/** What the functions for servers take. */
 export interface AuthorityOptions {
   /** The engine's host; its tunnels live at `*.t.<host>`. */
   readonly host: string;
@@ -92,6 +96,52 @@ export const issueServerIdentity = async (
     ],
   });
   return { serverCertificate: pemFrom(certificate), serverKey: pemFromKey(keys.privateKey) };
+};
+
+/** A client certificate with its key, and both in one file that browsers, phones and keychains import. */
+export interface ClientIdentity {
+  readonly clientCertificate: string;
+  readonly clientKey: string;
+  /** PKCS#12. */
+  readonly archive: Buffer;
+  /** Opens the archive: 100 random bits. */
+  readonly archivePassword: Secret;
+}
+
+/** Makes a new key and a certificate by which a client proves itself. */
+export const issueClientIdentity = async (
+  { caCertificate, caKey }: Authority,
+  { name, days, clock }: { readonly name: string; readonly days: number; readonly clock: Clock },
+): Promise<ClientIdentity> => {
+  const issuer = new X509Certificate(caCertificate);
+  const keys = await generateKeys();
+  const certificate = await X509CertificateGenerator.create({
+    subject: commonName(name),
+    issuer: issuer.subjectName,
+    publicKey: keys.publicKey,
+    signingKey: await importKey(caKey),
+    signingAlgorithm: ALGORITHM,
+    ...validity(clock, days),
+    extensions: [
+      new BasicConstraintsExtension(false, undefined, true),
+      new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
+      new ExtendedKeyUsageExtension([ExtendedKeyUsage.clientAuth]),
+      await SubjectKeyIdentifierExtension.create(keys.publicKey),
+      await AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  const archivePassword = new Secret(randomText(20));
+  return {
+    clientCertificate: pemFrom(certificate),
+    clientKey: pemFromKey(keys.privateKey),
+    archivePassword,
+    archive: createPkcs12({
+      name,
+      password: archivePassword.reveal(),
+      certificates: [Buffer.from(certificate.rawData), Buffer.from(issuer.rawData)],
+      key: KeyObject.from(keys.privateKey).export({ type: 'pkcs8', format: 'der' }),
+    }),
+  };
 };
 
 // Some clients connect to the loopback addresses and check those instead of `localhost`.

@@ -1,9 +1,9 @@
 /**
- * What the claims of a JWT over the operator's shared secret allow (protocol.md 0.1 tokens and resources.tunnels, 9.1, 9.2).
+ * What the claims of a JWT allow (protocol.md 0.1 tokens, resources.tunnels and query tokens, 9.1, 9.2).
  *
- * Flow: credentials.ts has proved signature and times; this reads the rest.
+ * Flow: token-families.ts has proved signature and times; this reads the rest.
  * Invariant: pure; never wider than the issuer meant: a restriction that the engine cannot enforce, or does not know, is a refusal.
- * Limits: resourceDepthMax, resourceNodesMax.
+ * Limits: resourceDepthMax, resourceNodesMax, shortTokenSecondsMax, appTokenAheadMs.
  */
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -16,24 +16,69 @@ export type Claims = Readonly<Record<string, unknown>>;
 const DATE_MS_MAX = 8.64e15;
 
 /**
- * Who the token proves.
+ * Who a token over the shared secret proves.
  * @param tokenHash names the principal when no claim does
  */
 export const principalFromClaims = (claims: Claims, tokenHash: string): Principal => {
-  const granted = permissionsFromClaims(claims);
-  const { exp, sub, userId, clientId, jti } = claims;
+  const { sub, userId, clientId, jti } = claims;
   // The first name that a re-minted token of the same subject keeps, so that it keeps its tunnels' names too.
   const subject = [sub, clientId, userId, jti, tokenHash].find(isName);
   return {
     credentialId: `jwt:${subject}`,
     kind: 'jwt',
     ...(isName(userId) && { userId }),
-    permissions: isListOnly(claims) ? listPermissions(granted) : granted,
-    ...(typeof exp === 'number' && { expiresAt: Math.min(exp * 1_000, DATE_MS_MAX) }),
+    permissions: permissionsFrom(claims),
+    ...expiryFrom(claims),
   };
 };
 
-const isName = (value: unknown): value is string => typeof value === 'string' && value !== '';
+/** What a token claims to be allowed; null for everything. Throws TOKEN_INVALID or BOUNDARIES_NOT_ENFORCED. */
+export const permissionsFrom = (claims: Claims): ReadonlySet<string> | null => {
+  const granted = permissionsFromClaims(claims);
+  return isListOnly(claims) ? listPermissions(granted) : granted;
+};
+
+/** When a token ends, as a part of its principal. */
+export const expiryFrom = ({ exp }: Claims): Pick<Principal, 'expiresAt'> =>
+  typeof exp === 'number' ? { expiresAt: Math.min(exp * 1_000, DATE_MS_MAX) } : {};
+
+/** What both allow; null is everything. */
+export const intersectionOf = (
+  a: ReadonlySet<string> | null,
+  b: ReadonlySet<string> | null,
+): ReadonlySet<string> | null => {
+  if (a === null || b === null) return a ?? b;
+  return new Set([...a].filter((permission) => b.has(permission)));
+};
+
+/** Throws TOKEN_INVALID unless a token lives an hour at most, and was not issued in the future (protocol.md 9.1). */
+export const checkShortLife = (claims: Claims, nowMs: number): void => {
+  if (!isShortLived(claims)) throw fail('TOKEN_INVALID', { reason: 'lifetime' });
+  if (Number(claims.iat) * 1_000 > nowMs + LIMITS.appTokenAheadMs)
+    throw fail('TOKEN_INVALID', { reason: 'issued in the future' });
+};
+
+/**
+ * Whether a token whose signature is proved may come in a URL, which ends up in logs and histories: an auth or app token that lives an
+ * hour at most and can do nothing but list (protocol.md 0.1, query tokens). For the watch endpoints alone.
+ */
+export const mayUseInQuery = (claims: Claims): boolean => {
+  const { type, permissions } = claims;
+  if ((type !== 'auth' && type !== 'app') || !isShortLived(claims)) return false;
+  const isReadOnly = Array.isArray(permissions) && permissions.length === 1;
+  if (permissions !== null && !(isReadOnly && permissions[0] === PERMISSIONS.readResources)) return false;
+  try {
+    return isListOnly(claims);
+  } catch {
+    return false;
+  }
+};
+
+const isShortLived = ({ iat, exp }: Claims): boolean =>
+  typeof iat === 'number' && typeof exp === 'number' && exp > iat && exp - iat <= LIMITS.shortTokenSecondsMax;
+
+/** Whether a claim is a text with something in it. */
+export const isName = (value: unknown): value is string => typeof value === 'string' && value !== '';
 
 const permissionsFromClaims = ({ permissions }: Claims): ReadonlySet<string> | null => {
   if (permissions === undefined || permissions === null) return null;

@@ -1,34 +1,27 @@
 /**
- * Credentials: tokens that this engine issues, revokes and verifies, and JWTs over the operator's shared secret that it verifies.
+ * Credentials as the rest of the engine sees them: what a token or a client certificate proves, and whether it still does.
  *
- * Flow: control, edge and api hand a token to `verify` and get a Principal; live sessions ask `isActive` now and then.
- * Invariant: the stored hash alone decides which key a token is checked with; the algorithm is HS256, whatever the token says; no
- * error, record or log line holds a token. A revocation, by this process or another, is seen by the next `verify`.
- * Limits: tokenCharsMax, tokenCacheMax, clockSkewMs, credentialNameCharsMax.
+ * Flow: control, edge and api hand in proofs and get a Principal; engine.ts asks `activity` twice a second and ends what lives by
+ * credentials that are over; the command line makes, rotates and revokes (credential-desk.ts).
+ * Invariant: no error, record or log line holds a token. A revocation, by this process or another, is seen by the next `verify`.
+ * Limits: tokenCharsMax, tokenCacheMax, proofEndsMax, clockSkewMs.
  */
-import { createSecretKey, type KeyObject } from 'node:crypto';
-import { errors as joseErrors, jwtVerify, SignJWT } from 'jose';
+import { createSecretKey } from 'node:crypto';
 import { fail } from '../base/errors.ts';
-import { newCredentialId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
-import { PERMISSIONS, type Principal } from '../base/principal.ts';
+import type { Principal } from '../base/principal.ts';
 import { type Secret, sha256Hex } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
-import { type Claims, principalFromClaims } from './claims.ts';
+import { mayUseInQuery } from './claims.ts';
+import { type CredentialDesk, createCredentialDesk } from './credential-desk.ts';
+import type { CredentialEvent } from './credential-report.ts';
 import { type CredentialRecord, createCredentialTable } from './credential-table.ts';
 import type { Database } from './database.ts';
+import { createKeyRing } from './key-ring.ts';
+import { createTokenFamilies, principalFromProof, requireLive, unprovedClaims } from './token-families.ts';
 
-export type { CredentialRecord };
-
-/** A token to be made. */
-export interface TokenOrder {
-  /** Unique among live tokens; 1 to 100 printable characters. */
-  readonly name: string;
-  /** Names of protocol.md 9.3; null for all, now and in future. */
-  readonly permissions: readonly string[] | null;
-  /** Milliseconds since 1970, cut to whole seconds; never when absent. */
-  readonly expiresAt?: number;
-}
+export type { CredentialKind } from './credential-table.ts';
+export type { CredentialEvent, CredentialRecord };
 
 /** What {@link createCredentials} needs. */
 export interface CredentialsNeeds {
@@ -38,167 +31,139 @@ export interface CredentialsNeeds {
   readonly engineHost: string;
   /** The operator's `auth.jwt.token_jwt_secret`; without it only the engine's own tokens are valid. */
   readonly jwtSecret?: Secret;
+  /** Signs the engine's tokens in place of the key file beside the database. */
+  readonly signingKey?: Secret;
+  /** Told of everything that was done to credentials or failed; must not throw. */
+  readonly onEvent?: (event: CredentialEvent) => void;
 }
 
 /** Makes, lists, revokes and verifies. */
-export interface Credentials {
-  /** Throws CREDENTIAL_INVALID. The token is not kept: whoever loses it needs a new one. */
-  createToken(order: TokenOrder): Promise<{ record: CredentialRecord; token: string }>;
-  /** Oldest first, revoked and expired ones included. */
-  listTokens(): CredentialRecord[];
-  /** Takes an id, or the name of a live token; revoking twice changes nothing. Throws CREDENTIAL_NOT_FOUND. */
-  revokeToken(idOrName: string): CredentialRecord;
+export interface Credentials extends CredentialDesk {
   /** Throws TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED or BOUNDARIES_NOT_ENFORCED (protocol.md 0.1). */
   verify(token: string | undefined): Promise<Principal>;
-  /** Whether the proof still holds: neither revoked nor expired. One indexed look into the store at most. */
+  /** As `verify`, for a token in a URL; throws TOKEN_IN_URL unless it is of those that may stand there (claims.ts). */
+  verifyInQuery(token: string | undefined): Promise<Principal>;
+  /**
+   * Whom the owner of a certificate is, once TLS has proved that the peer owns it.
+   * @param fingerprint SHA-256 of the leaf in lower-case hex
+   * @throws CLIENT_CERTIFICATE_UNKNOWN, CLIENT_CERTIFICATE_EXPIRED, CLIENT_CERTIFICATE_REVOKED
+   */
+  verifyCertificate(fingerprint: string): Principal;
+  /** Whether the proof still holds: neither revoked nor rotated nor expired. */
   isActive(principal: Principal): boolean;
+  /** `isActive` as of now, for many at once: it looks for changes of other processes once, here. */
+  activity(): (principal: Principal) => boolean;
+  /** Calls after each change that this process made, until the returned function is called. */
+  onChange(listener: () => void): () => void;
 }
 
-const ALGORITHM = 'HS256';
 // RFC 7515 section 7.1. Decoders overlook white space, so it is refused here.
 const COMPACT_JWS = /^[\w-]+\.[\w-]+\.[\w-]+$/;
-const VALID_PERMISSIONS: readonly string[] = Object.values(PERMISSIONS);
-// Letters, marks, digits, punctuation, symbols and inner spaces: nothing that is invisible or reorders a line.
-const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]+(?: [\p{L}\p{M}\p{N}\p{P}\p{S}]+)*$/u;
-// The last year that four digits can write.
-const EXPIRES_AT_MAX = Date.UTC(9999, 11, 31);
 
-/** The credentials of one database. */
-export const createCredentials = ({
-  database,
-  clock,
-  engineHost,
-  jwtSecret,
-}: CredentialsNeeds): Credentials => {
-  const table = createCredentialTable({ database, clock });
-  const engineKey = table.signingKey();
+const CERTIFICATE_CODES = {
+  revoked: () => fail('CLIENT_CERTIFICATE_REVOKED'),
+  expired: () => fail('CLIENT_CERTIFICATE_EXPIRED'),
+};
+
+/** The credentials of one database. Throws STORE_UNAVAILABLE when its key file cannot be used. */
+export const createCredentials = (needs: CredentialsNeeds): Credentials => {
+  const { database, clock, jwtSecret } = needs;
+  const table = createCredentialTable(needs);
+  const keyRing = createKeyRing(needs);
   const sharedKey = jwtSecret && createSecretKey(jwtSecret.reveal(), 'utf8');
-  const remembered = createTokenCache(database);
+  const families = createTokenFamilies({ clock, table, keyRing, sharedKey });
+  const remembered = createMemory(database);
+  const listeners = new Set<() => void>();
+  const onChange = () => {
+    remembered.clear();
+    for (const listener of [...listeners]) listener();
+  };
+  const desk = createCredentialDesk({ ...needs, table, keyRing, onChange });
 
-  const verifyUnknown = async (token: string, tokenHash: string): Promise<Principal> => {
-    const key = table.byHash(tokenHash) ? engineKey : sharedKey;
-    if (!key) throw fail('TOKEN_INVALID', { reason: 'unknown' });
-    const claims = await claimsFromToken(token, key, clock.now());
-    if (key !== engineKey) return remembered.add(tokenHash, principalFromClaims(claims, tokenHash));
-    // Read again, and remembered before anyone else runs: a revocation meanwhile must not be overtaken.
-    const record = table.byHash(tokenHash);
-    if (!record || record.revokedAt !== undefined) throw fail('TOKEN_REVOKED');
-    return remembered.add(tokenHash, principalFromRecord(record));
+  /** Milliseconds since 1970 until which the store lets the proof of a principal count. */
+  const storedEndOf = ({ credentialId, kind, proof }: Principal): number => {
+    // Of the operator's own tokens, and of what was minted from them, nothing is stored.
+    if (proof === undefined) return kind === 'jwt' || (kind === 'auth' && sharedKey) ? Infinity : 0;
+    const found = table.byHash(proof);
+    if (found?.record.id !== credentialId || found.record.revokedAt !== undefined) return 0;
+    return Math.min(found.record.expiresAt ?? Infinity, found.proof.validUntil ?? Infinity);
+  };
+
+  const activity = () => {
+    remembered.follow();
+    const nowMs = clock.now();
+    return (principal: Principal) => {
+      if (isExpired(principal, nowMs)) return false;
+      return remembered.end(principal.proof ?? principal.kind, () => storedEndOf(principal)) > nowMs;
+    };
+  };
+
+  const verify = async (token: string | undefined): Promise<Principal> => {
+    if (!token) throw fail('TOKEN_MISSING');
+    if (token.length > LIMITS.tokenCharsMax || !COMPACT_JWS.test(token))
+      throw fail('TOKEN_INVALID', { reason: 'shape' });
+    const tokenHash = sha256Hex(token);
+    const keep = (proved: Principal) => remembered.add(tokenHash, proved);
+    const principal = remembered.principal(tokenHash) ?? (await families.prove(token, tokenHash, keep));
+    if (isExpired(principal, clock.now())) throw fail('TOKEN_EXPIRED');
+    return principal;
   };
 
   return {
-    async createToken(order) {
-      checkOrder(order, clock.now());
-      const id = newCredentialId();
-      const issuedAtSeconds = Math.floor(clock.now() / 1_000);
-      const expiresAtSeconds = order.expiresAt && Math.floor(order.expiresAt / 1_000);
-      const record: CredentialRecord = {
-        id,
-        name: order.name,
-        permissions: order.permissions && [...new Set(order.permissions)],
-        createdAt: clock.now(),
-        ...(expiresAtSeconds && { expiresAt: expiresAtSeconds * 1_000 }),
-      };
-      // No permissions claim: the record decides (protocol.md 9.1).
-      const draft = new SignJWT({ type: 'pat' })
-        .setProtectedHeader({ alg: ALGORITHM, typ: 'JWT' })
-        .setIssuer(engineHost)
-        .setJti(id)
-        .setIssuedAt(issuedAtSeconds);
-      if (expiresAtSeconds) draft.setExpirationTime(expiresAtSeconds);
-      const token = await draft.sign(engineKey);
-      if (!table.insert(record, sha256Hex(token)))
-        throw fail('CREDENTIAL_INVALID', { problem: `another live token has the name "${order.name}"` });
-      return { record, token };
-    },
-
-    listTokens: () => table.all(),
-
-    revokeToken(idOrName) {
-      const record = table.revoke(idOrName);
-      remembered.clear();
-      // Who pastes the token itself must not find it in the answer.
-      if (!record)
-        throw fail('CREDENTIAL_NOT_FOUND', {
-          id: idOrName.slice(0, 40) + (idOrName.length > 40 ? '...' : ''),
-        });
-      return record;
-    },
-
-    async verify(token) {
-      if (!token) throw fail('TOKEN_MISSING');
-      if (token.length > LIMITS.tokenCharsMax || !COMPACT_JWS.test(token))
-        throw fail('TOKEN_INVALID', { reason: 'shape' });
-      const tokenHash = sha256Hex(token);
-      const principal = remembered.get(tokenHash) ?? (await verifyUnknown(token, tokenHash));
-      if (isExpired(principal, clock.now())) throw fail('TOKEN_EXPIRED');
+    ...desk,
+    verify,
+    async verifyInQuery(token) {
+      const principal = await verify(token);
+      if (!mayUseInQuery(unprovedClaims(token!))) throw fail('TOKEN_IN_URL');
       return principal;
     },
-
-    isActive(principal) {
-      if (isExpired(principal, clock.now())) return false;
-      if (principal.kind === 'jwt') return true;
-      const record = table.byId(principal.credentialId);
-      return record !== undefined && record.revokedAt === undefined;
+    verifyCertificate(fingerprint) {
+      const found = table.byHash(fingerprint);
+      if (found?.record.kind !== 'certificate') throw fail('CLIENT_CERTIFICATE_UNKNOWN');
+      return principalFromProof('certificate', requireLive(found, clock.now(), CERTIFICATE_CODES));
+    },
+    isActive: (principal) => activity()(principal),
+    activity,
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
     },
   };
 };
 
-/** Verified tokens by hash, the oldest leaving first, all forgotten when another process changes the store. */
-const createTokenCache = (database: Database) => {
+/** Verified tokens by hash and ends of proofs, the oldest leaving first, all forgotten when the store has changed. */
+const createMemory = (database: Database) => {
   const principals = new Map<string, Principal>();
+  const ends = new Map<string, number>();
   let dataVersion = database.dataVersion();
+  const clear = () => {
+    principals.clear();
+    ends.clear();
+  };
+  const follow = () => {
+    const current = database.dataVersion();
+    if (current !== dataVersion) clear();
+    dataVersion = current;
+  };
+  const keep = <Value>(map: Map<string, Value>, max: number, key: string, value: Value): Value => {
+    if (map.size >= max) map.delete(map.keys().next().value!);
+    map.set(key, value);
+    return value;
+  };
   return {
-    get(tokenHash: string): Principal | undefined {
-      const current = database.dataVersion();
-      if (current !== dataVersion) principals.clear();
-      dataVersion = current;
+    clear,
+    follow,
+    principal(tokenHash: string): Principal | undefined {
+      follow();
       return principals.get(tokenHash);
     },
-    add(tokenHash: string, principal: Principal): Principal {
-      if (principals.size >= LIMITS.tokenCacheMax) principals.delete(principals.keys().next().value!);
-      principals.set(tokenHash, principal);
-      return principal;
-    },
-    clear: () => principals.clear(),
+    add: (tokenHash: string, principal: Principal) =>
+      keep(principals, LIMITS.tokenCacheMax, tokenHash, principal),
+    end: (proof: string, find: () => number) =>
+      ends.get(proof) ?? keep(ends, LIMITS.proofEndsMax, proof, find()),
   };
 };
-
-const claimsFromToken = async (token: string, key: KeyObject, nowMs: number): Promise<Claims> => {
-  try {
-    const { payload, protectedHeader } = await jwtVerify(token, key, {
-      algorithms: [ALGORITHM],
-      clockTolerance: LIMITS.clockSkewMs / 1_000,
-      currentDate: new Date(nowMs),
-    });
-    // `crit` names extensions that change what a token means (RFC 7515 section 4.1.11); the engine knows none.
-    if (protectedHeader.crit === undefined) return payload;
-  } catch (thrown) {
-    if (thrown instanceof joseErrors.JWTExpired) throw fail('TOKEN_EXPIRED');
-    // Not the error itself, which carries claims.
-    const reason = thrown instanceof joseErrors.JOSEError ? thrown.code : 'unreadable';
-    throw fail('TOKEN_INVALID', { reason });
-  }
-  throw fail('TOKEN_INVALID', { reason: 'crit' });
-};
-
-const principalFromRecord = ({ id, permissions, expiresAt }: CredentialRecord): Principal => ({
-  credentialId: id,
-  kind: 'pat',
-  permissions: permissions && new Set(permissions),
-  ...(expiresAt !== undefined && { expiresAt }),
-});
 
 // The engine's own tokens expire by its own clock; another issuer's clock may differ.
 const isExpired = ({ kind, expiresAt = Number.POSITIVE_INFINITY }: Principal, nowMs: number): boolean =>
   nowMs >= expiresAt + (kind === 'jwt' ? LIMITS.clockSkewMs : 0);
-
-const checkOrder = ({ name, permissions, expiresAt }: TokenOrder, nowMs: number): void => {
-  const refuse = (problem: string) => fail('CREDENTIAL_INVALID', { problem });
-  if (!PRINTABLE.test(name) || [...name].length > LIMITS.credentialNameCharsMax)
-    throw refuse(`the name must have 1 to ${LIMITS.credentialNameCharsMax} printable characters`);
-  if (permissions && !permissions.every((permission) => VALID_PERMISSIONS.includes(permission)))
-    throw refuse(`a permission is unknown; those that exist are ${VALID_PERMISSIONS.join(', ')}`);
-  if (expiresAt !== undefined && !(expiresAt >= nowMs + 1_000 && expiresAt <= EXPIRES_AT_MAX))
-    throw refuse('the expiry must lie in the future');
-};

@@ -37,4 +37,39 @@ export const MIGRATIONS: readonly Migration[] = [
       CREATE INDEX credentials_by_name ON credentials (name);
     `,
   },
+  {
+    number: 2,
+    reason: 'credentials of several kinds, whose proofs can be replaced',
+    sql: `
+      ALTER TABLE credentials RENAME TO tokens;
+      DROP INDEX credentials_by_name;
+
+      CREATE TABLE credentials (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL CHECK (kind IN ('pat', 'app', 'certificate')),
+        name TEXT NOT NULL,
+        permissions TEXT CHECK (permissions IS NULL OR json_type(permissions) = 'array'),
+        created_at INTEGER NOT NULL,
+        expires_at INTEGER,
+        revoked_at INTEGER
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE INDEX credentials_by_name ON credentials (kind, name);
+
+      CREATE TABLE proofs (
+        hash TEXT PRIMARY KEY,
+        credential_id TEXT NOT NULL REFERENCES credentials (id),
+        public_key BLOB,
+        created_at INTEGER NOT NULL,
+        valid_until INTEGER
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE UNIQUE INDEX proofs_by_credential ON proofs (credential_id, created_at);
+
+      INSERT INTO credentials (id, kind, name, permissions, created_at, expires_at, revoked_at)
+        SELECT id, 'pat', name, permissions, created_at, expires_at, revoked_at FROM tokens;
+      INSERT INTO proofs (hash, credential_id, created_at) SELECT token_hash, id, created_at FROM tokens;
+      DROP TABLE tokens;
+    `,
+  },
 ];

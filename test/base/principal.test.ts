@@ -17,7 +17,7 @@ test('a list allows what it names and refuses the rest by name; an empty one ref
   requirePermission(reader, PERMISSIONS.readResources);
   assert.throws(() => requirePermission(reader, PERMISSIONS.manageTunnels), {
     code: 'PERMISSION_MISSING',
-    message: 'The token lacks the permission tunnels.tunnels.create-delete.',
+    message: 'The credential lacks the permission tunnels.tunnels.create-delete.',
   });
   assert.throws(() => requirePermission(principal([]), PERMISSIONS.readResources), {
     code: 'PERMISSION_MISSING',

@@ -48,7 +48,7 @@ describe('the engine', () => {
 
 describe('the token', () => {
   const tokenOf = (flags: EngineFlags, env = {}) =>
-    engineFrom({ engine: 'a:1', ...flags }, env).token.reveal();
+    engineFrom({ engine: 'a:1', ...flags }, env).token?.reveal();
 
   test('is read from a file, without the line end', (t) => {
     const tokenFile = join(makeTemporaryDirectory(t), 'token');
@@ -85,4 +85,38 @@ test('the CA file must hold a certificate', async () => {
 test('an address for a service needs host and port', () => {
   assert.deepEqual(addressFrom('my_service.local:80'), { host: 'my_service.local', port: 80 });
   for (const text of ['80', ':80', 'host:', 'host:0', 'ho st:80']) assert.equal(addressFrom(text), undefined);
+});
+
+describe('the client certificate', () => {
+  const at = async () => {
+    const { certFile, keyFile, cert, key } = await testCertificates();
+    return { engine: 'a:1', certFile, keyFile, cert, key };
+  };
+
+  test('takes the place of a token, and its key is not printed', async () => {
+    const { cert, key, ...flags } = await at();
+    const { engine, token } = engineFrom(flags, {});
+    assert.equal(token, undefined);
+    assert.deepEqual([engine.identity?.certificate, engine.identity?.key.reveal()], [cert, key]);
+    assert.equal(inspect(engine, { depth: null }).includes('PRIVATE KEY'), false);
+  });
+
+  test('comes from the variables of the official command line', async () => {
+    const { certFile, keyFile } = await at();
+    const env = { RSTREAM_MTLS_CERT_FILE: certFile, RSTREAM_MTLS_KEY_FILE: keyFile };
+    assert.ok(engineFrom({ engine: 'a:1' }, env).engine.identity);
+  });
+
+  test('is refused beside a token, without its key, or with another', async () => {
+    const { certFile, keyFile } = await at();
+    const flags = { engine: 'a:1', certFile, keyFile };
+    assert.throws(() => engineFrom({ ...flags, token: 't' }, {}), usage('cannot be used together'));
+    assert.throws(
+      () => engineFrom(flags, { RSTREAM_AUTHENTICATION_TOKEN: 't' }),
+      usage('cannot be used together'),
+    );
+    assert.throws(() => engineFrom({ engine: 'a:1', certFile }, {}), usage('belong together'));
+    assert.throws(() => engineFrom({ ...flags, keyFile: certFile }, {}), usage('no PEM pair'));
+    assert.throws(() => engineFrom({ ...flags, keyFile: '/nowhere/key' }, {}), usage('ENOENT'));
+  });
 });

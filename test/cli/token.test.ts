@@ -1,61 +1,14 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { PERMISSIONS } from '../../src/base/principal.ts';
-import { createClock } from '../../src/base/time.ts';
-import { registerToken } from '../../src/cli/token.ts';
-import { createCredentials } from '../../src/store/credentials.ts';
-import { openTestDatabase } from '../support/store.ts';
-import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
+import { JWT_SECRET, setUpStore } from './store-room.ts';
 
-const SECRET = 'the shared secret of the operator, 32 bytes and more';
 const DAY_MS = 86_400_000;
 
-/** A configuration in a directory of its own, and a way to run commands against it. */
-const setUp = (t: TestContext) => {
-  const directory = makeTemporaryDirectory(t);
-  const config = join(directory, 'config.yaml');
-  writeFileSync(
-    config,
-    `engine: { host: edge.example.com }
-certs: { static: { cert_file: cert.pem, key_file: key.pem } }
-auth: { jwt: { token_jwt_secret: '${SECRET}' } }
-`,
-    { mode: 0o600 },
-  );
-
-  /** Runs `token ...`; gives the lines of standard output and standard error. */
-  const run = async (
-    args: string[],
-    { env = { RSTREAM_ENGINE_CONFIG: config } as Record<string, string> } = {},
-  ) => {
-    const printed: string[] = [];
-    const told: string[] = [];
-    const program = new Command().exitOverride().configureOutput({ writeErr: (text) => told.push(text) });
-    registerToken(program, {
-      env,
-      print: (line) => printed.push(line),
-      tell: (line) => told.push(line),
-      stopSignal: new AbortController().signal,
-      stdin: new PassThrough(),
-      stdout: new PassThrough(),
-    });
-    await program.parseAsync(['token', ...args], { from: 'user' });
-    return { printed, told, all: [...printed, ...told].join('\n') };
-  };
-
-  /** The credentials of a running engine beside the commands. */
-  const openEngine = () =>
-    createCredentials({
-      database: openTestDatabase(t, join(directory, 'engine.db')),
-      clock: createClock(),
-      engineHost: 'edge.example.com',
-    });
-  return { directory, config, run, openEngine };
-};
+const setUp = (t: TestContext) => setUpStore(t, 'token');
 
 describe('token create', () => {
   test('prints the token on standard output, and what it is on standard error', async (t) => {
@@ -132,9 +85,20 @@ describe('token create', () => {
     });
   });
 
-  for (const args of [[], ['--name', 'agent', '--json', '--quiet']])
+  test('is a usage error with --json and --quiet', async (t) => {
+    const args = ['create', '--name', 'agent', '--json', '--quiet'];
+    await assert.rejects(setUp(t).run(args), (error) => error instanceof CommanderError);
+  });
+
+  for (const args of [
+    [],
+    ['--kind', 'auth'],
+    ['--kind', 'auth', '--source', 'a', '--name', 'b'],
+    ['--name', 'a', '--source', 'b'],
+    ['--name', 'a', '--list-only'],
+  ])
     test(`is a usage error: create ${args.join(' ')}`, async (t) => {
-      await assert.rejects(setUp(t).run(['create', ...args]), (error) => error instanceof CommanderError);
+      await assert.rejects(async () => setUp(t).run(['create', ...args]), { code: 'USAGE' });
     });
 });
 
@@ -219,6 +183,58 @@ describe('every token command', () => {
     const { printed, told, all } = await run(['create', '--name', 'agent', '--quiet']);
     assert.equal(printed.length, 1);
     assert.match(told.join('\n'), /chmod 600/);
-    assert.equal(all.includes(SECRET), false);
+    assert.equal(all.includes(JWT_SECRET), false);
   });
+});
+
+describe('token create --kind auth', () => {
+  test('makes a token that acts for its source and is kept nowhere', async (t) => {
+    const { run, openEngine } = setUp(t);
+    const { record } = await openEngine().createToken({ name: 'ci', permissions: null });
+    const { readResources } = PERMISSIONS;
+    const flags = ['--kind', 'auth', '--source', 'ci', '--permission', readResources, '--list-only'];
+    const { printed, told } = await run(['create', ...flags, '--expires', '10m']);
+    assert.match(told.join('\n'), /^Made an auth token for "ci" until \S+Z:/);
+    const engine = openEngine();
+    const { credentialId, kind, permissions } = await engine.verifyInQuery(printed[0]);
+    assert.deepEqual([credentialId, kind, permissions], [record.id, 'auth', new Set([readResources])]);
+    assert.equal(engine.listTokens().length, 1);
+  });
+
+  test('lives a minute if nothing else is asked for, and an hour at most', async (t) => {
+    const { run, openEngine } = setUp(t);
+    await openEngine().createToken({ name: 'ci', permissions: null });
+    const flags = ['create', '--kind', 'auth', '--source', 'ci'];
+    const { printed } = await run([...flags, '--json']);
+    const { expires_at, token } = JSON.parse(printed.join('\n'));
+    assert.ok(Math.abs(Date.parse(expires_at) - Date.now() - 60_000) < 10_000);
+    await openEngine().verify(token);
+    await assert.rejects(run([...flags, '--expires', '61m']), { code: 'CREDENTIAL_INVALID' });
+    await assert.rejects(run([...flags.slice(0, 3), '--source', 'nobody']), { code: 'CREDENTIAL_NOT_FOUND' });
+  });
+});
+
+describe('token rotate', () => {
+  test('replaces the token and keeps the record; the old one has its grace', async (t) => {
+    const { run, openEngine } = setUp(t);
+    const first = await run(['create', '--name', 'ci', '--quiet']);
+    const second = await run(['rotate', 'ci', '--grace', '10m', '--quiet']);
+    assert.deepEqual(second.told, []);
+    const engine = openEngine();
+    const [old, young] = [await engine.verify(first.printed[0]), await engine.verify(second.printed[0])];
+    assert.equal(old.credentialId, young.credentialId);
+    assert.ok(Math.abs((old.expiresAt ?? 0) - Date.now() - 600_000) < 10_000);
+    const { told } = await run(['rotate', 'ci']);
+    assert.match(told.join('\n'), /^Rotated "ci" \(crd_/);
+    await assert.rejects(engine.verify(second.printed[0]), { code: 'TOKEN_REVOKED' });
+  });
+
+  for (const text of ['', 'soon', '10', '1y', '31d'])
+    test(`refuses --grace '${text}'`, async (t) => {
+      const { run } = setUp(t);
+      await run(['create', '--name', 'ci']);
+      await assert.rejects(run(['rotate', 'ci', `--grace=${text}`]), {
+        code: /^(USAGE|CREDENTIAL_INVALID)$/,
+      });
+    });
 });

@@ -29,12 +29,17 @@ test('variables are named by the rule, and no two alike', () => {
 test('secrets, files and required settings are known as such', () => {
   const keysOf = (name: 'isSecret' | 'isFile' | 'isRequired') =>
     CONFIG_FIELDS.filter((field) => field[name]).map(({ key }) => key);
-  assert.deepEqual(keysOf('isSecret'), ['auth.jwt.token_jwt_secret', 'metrics.prometheus.bearer_token']);
+  assert.deepEqual(keysOf('isSecret'), [
+    'auth.jwt.token_jwt_secret',
+    'store.signing_key',
+    'metrics.prometheus.bearer_token',
+  ]);
   assert.deepEqual(keysOf('isFile'), [
     'certs.static.cert_file',
     'certs.static.key_file',
     'geoip.database',
     'store.path',
+    'audit.path',
   ]);
   assert.deepEqual(keysOf('isRequired'), ['engine.host', 'certs.static.cert_file', 'certs.static.key_file']);
 });

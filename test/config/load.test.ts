@@ -79,6 +79,7 @@ describe('loadConfig', () => {
       },
       geoip: {},
       store: { path: join(dir, 'engine.db') },
+      audit: { path: join(dir, 'audit.db'), size_bytes: 67_108_864, keep_days: 730 },
       metrics: { prometheus: { enabled: false, listen_addr: '127.0.0.1:9090', path: '/metrics' } },
       timeouts: {
         stream_request_seconds: 30,
@@ -335,7 +336,11 @@ describe('describeConfig', () => {
     assert.doesNotMatch(text, /0123456789abcdef|scrape-me/);
     assert.match(text, /token_jwt_secret: "\*\*\*"\n/);
     const path = temporaryFile(t, text);
-    const again = loadConfig({ path, env: { RSTREAM_ENGINE_AUTH__JWT__TOKEN_JWT_SECRET: SECRET } }).config;
+    const env = {
+      RSTREAM_ENGINE_AUTH__JWT__TOKEN_JWT_SECRET: SECRET,
+      RSTREAM_ENGINE_STORE__SIGNING_KEY: SECRET,
+    };
+    const again = loadConfig({ path, env }).config;
     assert.equal(describeConfig(again), text);
   });
 });

@@ -24,6 +24,10 @@ describe('the command line', { concurrency: true }, () => {
       'quickstart',
       'check-config',
       'token',
+      'app',
+      'cert',
+      'key',
+      'audit',
       'forward',
       'dial',
       'version',
@@ -31,7 +35,7 @@ describe('the command line', { concurrency: true }, () => {
       assert.match(stdout, new RegExp(`^ {2}${command}\\b`, 'm'));
   });
 
-  for (const args of [['--nonsense'], ['token', 'create']])
+  for (const args of [['--nonsense'], ['token', 'create'], ['app', 'create']])
     test(`${args.join(' ')} is wrong usage: a sentence, and exit code 2`, async (t) => {
       const { code, stdout, stderr } = await runCommand(t, args);
       assert.deepEqual([code, stdout], [2, '']);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { PERMISSIONS } from '../../src/base/principal.ts';
-import { principalFromClaims } from '../../src/store/claims.ts';
+import { mayUseInQuery, principalFromClaims } from '../../src/store/claims.ts';
 
 const HASH = 'a'.repeat(64);
 const LIST = { scopes: { tunnels: { list: true } } };
@@ -136,4 +136,35 @@ describe('boundaries', () => {
         code: 'BOUNDARIES_NOT_ENFORCED',
       });
     });
+});
+
+describe('a token in a URL', () => {
+  const resources = { tunnels: LIST };
+  const good = { type: 'auth', permissions: [readResources], resources, iat: 1_000, exp: 4_600 };
+  for (const claims of [
+    good,
+    { ...good, type: 'app' },
+    { ...good, permissions: null },
+    { ...good, exp: 1_001 },
+  ])
+    test(`is taken: ${JSON.stringify(claims).slice(0, 60)}`, () => assert.equal(mayUseInQuery(claims), true));
+
+  const bad: [string, Record<string, unknown>][] = [
+    ['a personal access token', { ...good, type: 'pat' }],
+    ['no type', { ...good, type: undefined }],
+    ['a longer life', { ...good, exp: 4_601 }],
+    ['no life', { ...good, exp: 1_000 }],
+    ['no expiry', { ...good, exp: undefined }],
+    ['no time of issue', { ...good, iat: undefined }],
+    ['another permission', { ...good, permissions: [manageTunnels] }],
+    ['one permission more', { ...good, permissions: [readResources, manageStreams] }],
+    ['no permission', { ...good, permissions: [] }],
+    ['the permission twice', { ...good, permissions: [readResources, readResources] }],
+    ['no permissions claim', { ...good, permissions: undefined }],
+    ['no resources', { ...good, resources: undefined }],
+    ['resources that create', { ...good, resources: { tunnels: { scopes: { tunnels: { create: true } } } } }],
+    ['resources with projects', { ...good, resources: { tunnels: { ...LIST, projects: ['p'] } } }],
+  ];
+  for (const [name, claims] of bad)
+    test(`is refused: ${name}`, () => assert.equal(mayUseInQuery(claims), false));
 });

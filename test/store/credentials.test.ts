@@ -25,6 +25,9 @@ const setUp = (t: TestContext, { path }: { path?: string } = {}) => {
   return { clock, database, needs, credentials, seconds };
 };
 
+// The keys of a database in memory end with it.
+const onDisk = (t: TestContext) => ({ path: join(makeTemporaryDirectory(t), 'engine.db') });
+
 const claimsOf = (token: string) =>
   JSON.parse(Buffer.from(token.split('.')[1]!, 'base64url').toString()) as Record<string, unknown>;
 
@@ -35,15 +38,18 @@ describe('a token of the engine', () => {
     const { credentials, seconds, clock } = setUp(t);
     const order = { ...ORDER, permissions: [PERMISSIONS.manageTunnels], expiresAt: clock.now() + 90_500 };
     const { record, token } = await credentials.createToken(order);
-    assert.deepEqual(claimsOf(token), {
+    const { jti, ...claims } = claimsOf(token);
+    assert.match(String(jti), /^\w{20}$/);
+    assert.deepEqual(claims, {
       type: 'pat',
       iss: 'edge.example.com',
-      jti: record.id,
+      sub: record.id,
       iat: seconds,
       exp: seconds + 90,
     });
     assert.deepEqual(record, {
       id: record.id,
+      kind: 'pat',
       name: 'agent',
       permissions: [PERMISSIONS.manageTunnels],
       createdAt: clock.now(),
@@ -57,6 +63,7 @@ describe('a token of the engine', () => {
     assert.deepEqual(await credentials.verify(all.token), {
       credentialId: all.record.id,
       kind: 'pat',
+      proof: sha256Hex(all.token),
       permissions: null,
     });
     const { readResources } = PERMISSIONS;
@@ -67,20 +74,20 @@ describe('a token of the engine', () => {
   test('is in the database as its hash only', async (t) => {
     const { credentials, database } = setUp(t);
     const { token } = await credentials.createToken(ORDER);
-    const rows = database.use((connection) => connection.prepare('SELECT * FROM credentials').all());
+    const rows = database.use((connection) => connection.prepare('SELECT * FROM proofs').all());
     assert.ok(JSON.stringify(rows).includes(sha256Hex(token)));
     for (const part of token.split('.')) assert.equal(JSON.stringify(rows).includes(part), false);
     assert.equal(database.use((connection) => connection.serialize()).includes(token), false);
   });
 
   test('stays valid when the engine starts again and needs no shared secret', async (t) => {
-    const { credentials, needs } = setUp(t);
+    const { credentials, needs } = setUp(t, onDisk(t));
     const { token } = await credentials.createToken(ORDER);
     await createCredentials(needs).verify(token);
   });
 
   test('expires on time, verified before or not', async (t) => {
-    const { credentials, clock, needs } = setUp(t);
+    const { credentials, clock, needs } = setUp(t, onDisk(t));
     const { token } = await credentials.createToken({ ...ORDER, expiresAt: clock.now() + 60_000 });
     const principal = await credentials.verify(token);
     clock.advance(59_999);
@@ -128,7 +135,7 @@ describe('a token of the engine', () => {
     const { credentials, database } = setUp(t);
     const { token } = await credentials.createToken(ORDER);
     const principal = await credentials.verify(token);
-    database.use((connection) => connection.exec('DELETE FROM credentials'));
+    database.use((connection) => connection.exec('DELETE FROM proofs; DELETE FROM credentials'));
     assert.equal(credentials.isActive(principal), false);
     await assert.rejects(createCredentials(setUp(t).needs).verify(token), { code: 'TOKEN_INVALID' });
   });
@@ -137,9 +144,7 @@ describe('a token of the engine', () => {
     const { credentials, database } = setUp(t);
     await credentials.createToken(ORDER);
     const forged = shared({ type: 'pat' });
-    database.use((connection) =>
-      connection.prepare('UPDATE credentials SET token_hash = ?').run(sha256Hex(forged)),
-    );
+    database.use((connection) => connection.prepare('UPDATE proofs SET hash = ?').run(sha256Hex(forged)));
     await assert.rejects(credentials.verify(forged), { code: 'TOKEN_INVALID' });
   });
 });

@@ -48,6 +48,12 @@ const verifyCredential = async (token: string): Promise<Principal> => {
   return known;
 };
 
+/** The door knows one certificate, `c0ffee`. */
+const verifyCertificate = (fingerprint: string): Principal => {
+  if (fingerprint !== 'c0ffee') throw fail('CLIENT_CERTIFICATE_UNKNOWN');
+  return { credentialId: 'crd_certificate', kind: 'certificate', permissions: null };
+};
+
 /** Waits until `isTrue` holds; fails with `what` when it does not within seconds. */
 export const eventually = async (what: string, isTrue: () => boolean): Promise<void> => {
   const endMs = Date.now() + 5_000;
@@ -70,6 +76,7 @@ export const startDoor = async (t: TestContext) => {
       log,
       registry,
       verifyCredential,
+      verifyCertificate,
       reservePort: async () => undefined,
       privateEdge: {
         dialUpstream: (tunnel, { remoteAddress }, signal) =>

@@ -15,9 +15,9 @@ import { createClock } from '../../src/base/time.ts';
 import type { TunnelProperties } from '../../src/base/tunnel-properties.ts';
 import { configFromObject } from '../../src/config/load.ts';
 import { createEngine, type Engine } from '../../src/engine.ts';
-import { createCredentials } from '../../src/store/credentials.ts';
+import { type Credentials, createCredentials } from '../../src/store/credentials.ts';
 import { openDatabase } from '../../src/store/database.ts';
-import { testCertificates } from './certificates.ts';
+import { createTestPair, type TestPair, testCertificates } from './certificates.ts';
 import { connectFakeAgent, type FakeAgent, type FakeAgentOptions } from './fake-agent.ts';
 import { createLogRecorder, type LogRecorder } from './log.ts';
 import { makeTemporaryDirectory } from './temporary-directory.ts';
@@ -41,6 +41,10 @@ export interface TestEngine {
   /** Makes a token over a database connection of its own, as the command line does. */
   createToken(name: string, permissions?: readonly string[] | null): Promise<string>;
   revokeToken(name: string): void;
+  /** Works on the credentials over a database connection of its own, as the command line does. */
+  withCredentials<Result>(work: (credentials: Credentials) => Result): Promise<Awaited<Result>>;
+  /** Registers a client certificate that the test authority has signed, for `connectAgent` and other clients. */
+  createClientCertificate(name: string, permissions?: readonly string[] | null): Promise<TestPair>;
   /** Opens a control channel that the test scripts. */
   connectAgent(options?: Partial<FakeAgentOptions>): Promise<FakeAgent>;
   /** Publishes an upstream through the built-in agent; resolves when the tunnel is online. */
@@ -76,8 +80,8 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
   let sharedToken: string | undefined;
 
   const withCredentials = async <Result>(
-    work: (credentials: ReturnType<typeof createCredentials>) => Result,
-  ) => {
+    work: (credentials: Credentials) => Result,
+  ): Promise<Awaited<Result>> => {
     const database = openDatabase({ path: databasePath, mode: 'open' });
     try {
       return await work(createCredentials({ database, clock, engineHost: 'localhost' }));
@@ -116,6 +120,14 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
     directory,
     log,
     createToken,
+    withCredentials,
+    createClientCertificate: async (name, permissions = null) => {
+      const pair = await createTestPair(name);
+      await withCredentials((credentials) =>
+        credentials.addCertificate({ name, permissions, pem: pair.cert }),
+      );
+      return pair;
+    },
     revokeToken: (name) => {
       void withCredentials((credentials) => credentials.revokeToken(name));
     },
@@ -123,7 +135,8 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
       const agent = await connectFakeAgent({
         port,
         ca: certificates.ca,
-        token: await tokenOrShared(token),
+        ...(rest.clientCertificate === undefined && { token: await tokenOrShared(token) }),
+        ...(token !== undefined && { token }),
         ...rest,
       });
       t.after(() => agent.kill());

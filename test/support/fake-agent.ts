@@ -26,6 +26,8 @@ export interface FakeTarget {
   ca?: string | Buffer;
   /** SNI; `localhost` by default, '' for none. */
   serverName?: string;
+  /** PEM of a client certificate and its key, to be shown to the engine. */
+  clientCertificate?: { cert: string; key: string };
   /** ALPN offer; `rstrm/1` by default. */
   alpn?: string[];
   /** Sent ahead of TLS, as a proxy does. */
@@ -187,6 +189,7 @@ const connectTls = async (target: FakeTarget): Promise<TLSSocket> => {
     allowHalfOpen: true,
     rejectUnauthorized: target.ca !== undefined,
     ...(target.ca !== undefined && { ca: target.ca }),
+    ...target.clientCertificate,
   };
   const { proxyHeader } = target;
   if (proxyHeader) {

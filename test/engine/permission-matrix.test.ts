@@ -1,0 +1,138 @@
+/**
+ * Every family of credentials x every set of permissions x every operation, over real sockets: who may do what, and that whoever may not
+ * reads the name of the permission that is missing.
+ */
+import assert from 'node:assert/strict';
+import { createPrivateKey } from 'node:crypto';
+import { describe, type TestContext, test } from 'node:test';
+import { SignJWT } from 'jose';
+import { PERMISSIONS } from '../../src/base/principal.ts';
+import type { TestPair } from '../support/certificates.ts';
+import { startEngine, type TestEngine } from '../support/engine.ts';
+import { FakeRefusal, privateDial } from '../support/fake-agent.ts';
+import { forgeToken } from '../support/store.ts';
+import { askApi } from './ask-api.ts';
+
+const SHARED = 'a-shared-secret-of-more-than-32-bytes';
+const { readResources, manageTunnels, manageStreams } = PERMISSIONS;
+
+type Permissions = readonly string[] | null;
+type Proof = { token: string } | { clientCertificate: TestPair };
+
+/** How a credential of each family comes by its permissions. */
+const FAMILIES: Record<string, (engine: TestEngine, permissions: Permissions) => Promise<Proof>> = {
+  'personal access token': async (engine, permissions) => ({
+    token: await engine.createToken('pat', permissions),
+  }),
+  'auth token of an unrestricted source': async (engine, permissions) => {
+    await engine.createToken('source');
+    return mintFrom(engine, permissions);
+  },
+  'auth token of a restricted source': async (engine, permissions) => {
+    await engine.createToken('source', permissions);
+    return mintFrom(engine, null);
+  },
+  'app token of an unrestricted application': (engine, permissions) => appToken(engine, null, permissions),
+  'app token of a restricted application': (engine, permissions) => appToken(engine, permissions, null),
+  'token of the operator': async (_, permissions) => ({
+    token: forgeToken({ claims: { sub: 'ci', permissions }, key: SHARED }),
+  }),
+  'client certificate': async (engine, permissions) => ({
+    clientCertificate: await engine.createClientCertificate('laptop', permissions),
+  }),
+};
+
+const mintFrom = (engine: TestEngine, permissions: Permissions): Promise<Proof> =>
+  engine.withCredentials(async (credentials) => {
+    const order = { source: credentials.principalOf('source'), permissions, expiresInSeconds: 60 };
+    return { token: (await credentials.mintAuthToken(order)).token };
+  });
+
+const appToken = async (engine: TestEngine, stored: Permissions, claimed: Permissions): Promise<Proof> => {
+  const order = { name: 'app', permissions: stored };
+  const { record, clientSecret } = await engine.withCredentials((credentials) =>
+    credentials.createApp(order),
+  );
+  const key = createPrivateKey({
+    key: Buffer.from(clientSecret.reveal(), 'hex'),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  const claims = { type: 'app', clientId: record.id, permissions: claimed as string[] | null };
+  const draft = new SignJWT(claims).setProtectedHeader({ alg: 'ES512' }).setIssuedAt();
+  return { token: await draft.setExpirationTime('60s').sign(key) };
+};
+
+/** Each throws FakeRefusal when it is refused. */
+const OPERATIONS: Record<string, { needs: string; run(engine: TestEngine, proof: Proof): Promise<void> }> = {
+  'open a channel and a tunnel': {
+    needs: manageTunnels,
+    async run(engine, proof) {
+      const agent = await engine.connectAgent(proof);
+      await agent.openTunnel({ publish: false });
+      agent.kill();
+    },
+  },
+  'dial a private stream': {
+    needs: manageStreams,
+    async run(engine, proof) {
+      const owner = await engine.connectAgent();
+      const { id = '' } = await owner.openTunnel({ publish: false });
+      const answer = owner.next('dial-request').then(
+        (request) => owner.answerDial(request),
+        () => undefined,
+      );
+      try {
+        (await privateDial({ port: engine.port, target: id, ...proof })).destroy();
+        (await answer)?.destroy();
+      } finally {
+        owner.kill();
+      }
+    },
+  },
+  'list through the Engine API': {
+    needs: readResources,
+    async run(engine, proof) {
+      // Certificates are no proof there; what they may do elsewhere changes nothing.
+      if (!('token' in proof)) return assert.equal((await askApi(engine, '/api/tunnels')).status, 401);
+      for (const path of ['/api/tunnels', '/api/clients']) {
+        const { status, body } = await askApi(engine, path, proof.token);
+        if (status === 403) throw new FakeRefusal({ code: 1000, message: body.error });
+        assert.equal(status, 200, path);
+      }
+    },
+  },
+};
+
+const SETS: readonly Permissions[] = [
+  null,
+  [],
+  [readResources],
+  [manageTunnels],
+  [manageStreams],
+  [readResources, manageTunnels, manageStreams],
+];
+
+const check = async (t: TestContext, make: (typeof FAMILIES)[string], permissions: Permissions) => {
+  const settings = { auth: { jwt: { token_jwt_secret: SHARED } } };
+  const engine = await startEngine(t, { settings });
+  const proof = await make(engine, permissions);
+  for (const [name, { needs, run }] of Object.entries(OPERATIONS)) {
+    const isCertificateOverHttp = !('token' in proof) && needs === readResources;
+    const isAllowed = permissions === null || permissions.includes(needs) || isCertificateOverHttp;
+    if (isAllowed) await run(engine, proof);
+    else
+      await assert.rejects(run(engine, proof), (error) => {
+        assert.ok(error instanceof FakeRefusal, `${name}: ${error}`);
+        assert.equal(error.code, 1000, name);
+        assert.ok(error.message.includes(needs), `${name}: ${error.message}`);
+        return true;
+      });
+  }
+};
+
+for (const [family, make] of Object.entries(FAMILIES))
+  describe(`a ${family}`, () => {
+    for (const permissions of SETS)
+      test(`may do what ${JSON.stringify(permissions)} says`, (t) => check(t, make, permissions));
+  });
