@@ -83,7 +83,8 @@ const renderConfiguration = (): string => {
     'working directory. [`config.example.yaml`](../config.example.yaml) holds every setting with its default.',
     '',
     '- A variable of the environment wins over the file. Its name is `RSTREAM_ENGINE_` and the key in capitals, with two',
-    '  underscores for each dot. Lists are separated by commas, switches are `true` or `false`.',
+    '  underscores for each dot. Lists are separated by commas, switches are `true` or `false`. A list of entries that have settings of',
+    '  their own stands in the file only.',
     '- A relative path starts at the directory of the file.',
     '- Unknown keys and unknown variables of this form are refused. `rstream-engine-ce check-config` reports every fault at once,',
     '  and with `--print` the configuration that results. Secrets are never shown: they print as `***`.',
@@ -96,7 +97,8 @@ const renderConfiguration = (): string => {
     lines.push('| Key | Environment | Default | Meaning |', '|---|---|---|---|');
     for (const field of fields) {
       const meaning = `${field.doc}${valuesOf(field)}${field.isSecret ? ' Secret.' : ''}`;
-      lines.push(`| \`${field.key}\` | \`${field.env}\` | ${defaultCell(field)} | ${cell(meaning)} |`);
+      const env = field.env === undefined ? 'none' : `\`${field.env}\``;
+      lines.push(`| \`${field.key}\` | ${env} | ${defaultCell(field)} | ${cell(meaning)} |`);
     }
   }
   return `${lines.join('\n')}\n`;

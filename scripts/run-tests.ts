@@ -5,6 +5,7 @@
  */
 import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -24,7 +25,6 @@ if (files.length === 0) {
 }
 
 // A test that hangs is a failure with a name, not a run that never ends.
-const child = spawn(process.execPath, ['--import', 'tsx', '--test', '--test-timeout=120000', ...files], {
-  stdio: 'inherit',
-});
+const flags = ['--test', '--test-timeout=120000', `--test-concurrency=${availableParallelism()}`];
+const child = spawn(process.execPath, ['--import', 'tsx', ...flags, ...files], { stdio: 'inherit' });
 child.on('exit', (code) => process.exit(code ?? 1));

@@ -1,27 +1,34 @@
 /**
  * The composition root: builds the rooms from a Config, wires their seams, starts, drains and stops.
  *
- * Flow: doorstep -> control | edge | api; control -> store, registry, rendezvous; edge -> router, pools -> control's dialBack.
+ * Flow: doorstep -> control | edge | api; control -> store, registry, rendezvous; edge -> router, policies, pools -> control's dialBack.
  * Invariant: every mapping from configuration to a room's options stands here, and nowhere else; after `stop` nothing of the engine is
  * left: no socket, stream, waiter, timer or open file.
  */
 
 import { createApi } from './api/app.ts';
-import { createAddressSet, splitListenAddress } from './base/ip.ts';
+import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
-import { type Clock, createSweep, every, pause } from './base/time.ts';
+import { type Clock, createSweep, every, inBackground, pause } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
+import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
+import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
+import type { EngineRules } from './policy/engine-rules.ts';
+import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
 import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
+import { checkPostQuantum } from './socket/post-quantum.ts';
+import { createPortListener } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createAuditLog } from './store/audit.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
+import { createGeo, type Geo } from './store/geo.ts';
 import { createRegistry } from './tunnel/registry.ts';
 import { createRouter } from './tunnel/router.ts';
 import { VERSION } from './version.ts';
@@ -35,10 +42,12 @@ export interface EngineCounts {
   readonly dials: number;
   /** Private streams that are relayed. */
   readonly privateStreams: number;
-  /** Downstream connections that speak HTTP, or were upgraded. */
+  /** Downstream connections, those of raw tunnels and of private HTTP ones included. */
   readonly downstreams: number;
   /** Idle streams and waiters of all pools. */
   readonly pooled: number;
+  /** Ports of TCP tunnels. */
+  readonly ports: number;
   readonly timers: number;
 }
 
@@ -53,7 +62,7 @@ export interface Engine {
 // How often a stopping engine looks whether its work is done.
 const DRAIN_CHECK_MS = 50;
 
-/** @throws CERTIFICATE_INVALID, STORE_UNAVAILABLE, STORE_TOO_NEW */
+/** @throws CERTIFICATE_INVALID, GEOIP_DATABASE_INVALID, POST_QUANTUM_UNAVAILABLE, STORE_UNAVAILABLE, STORE_TOO_NEW */
 export const createEngine = (config: Config, { clock, log }: { clock: Clock; log: Logger }): Engine => {
   const engineHost = config.engine.host;
   let listeningPort = 0;
@@ -61,10 +70,21 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const secondsOf = (seconds: number) => seconds * 1_000;
   const { timeouts } = config;
 
+  const tlsVersionMin = TLS_VERSIONS[config.tls.min_version];
+  const publishedVersionMin = config.policy.tls_min_version === 'tls1.3' ? 'TLSv1.3' : tlsVersionMin;
+  const publishedPostQuantum = config.policy.post_quantum === 'require' ? 'require' : config.tls.post_quantum;
+  for (const mode of [config.tls.post_quantum, publishedPostQuantum]) checkPostQuantum(mode);
+
+  const { static: files } = config.certs;
   const certificates = createCertificates(
     { log, clock },
-    { certFile: config.certs.static.cert_file, keyFile: config.certs.static.key_file },
+    [files, ...(files.additional ?? [])].map(({ cert_file, key_file }) => ({
+      certFile: cert_file,
+      keyFile: key_file,
+    })),
   );
+  const { database: geoipPath } = config.geoip;
+  const geo = geoipPath === undefined ? undefined : createGeo({ log }, { path: geoipPath });
   const database = openDatabase({ path: config.store.path, mode: 'create' });
   const { token_jwt_secret: jwtSecret } = config.auth.jwt;
   const { signing_key: signingKey } = config.store;
@@ -85,10 +105,18 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     ...(signingKey && { signingKey }),
   });
 
-  const registry = createRegistry({ clock }, { engineHost, publicPort });
+  const registry = createRegistry(
+    { clock, admit: (properties) => policies.admit(properties) },
+    { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
+  );
+  const policies = createPolicies(
+    { registry, countryOf: (address) => geo?.countryOf(address) },
+    engineRulesFrom(config),
+  );
   const router = createRouter({ registry, clock });
   const sweep = createSweep(clock, 1_000);
 
+  // Each of the two doors needs the other, and neither before the first connection.
   const door = createAgentDoor(
     {
       clock,
@@ -96,11 +124,32 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       registry,
       verifyCredential: credentials.verify,
       verifyCertificate: credentials.verifyCertificate,
+      reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
+      privateEdge: {
+        dialUpstream: (tunnel, dialer, signal) => edge.dialUpstream(tunnel, addressesOf(dialer), signal),
+        serveHttp: (socket, connection, tunnel) =>
+          inBackground(edge.acceptPrivate(socket, addressesOf(connection), tunnel), (error) =>
+            log.error({ error }, 'a private connection was not served'),
+          ),
+      },
     },
     {
       version: VERSION,
       dialBackMs: secondsOf(timeouts.stream_request_seconds),
       streamIdleMs: secondsOf(timeouts.stream_idle_seconds),
+    },
+  );
+  const arrivals = createArrivals(
+    {
+      clock,
+      log,
+      trustedProxies: createAddressSet(config.proxy_protocol.trusted),
+      // An agent dials back once a stream, and behind a loopback address stands a proxy or the operator.
+      isExempt: (address) => isLoopbackAddress(address) || door.hasSessionFrom(address),
+    },
+    {
+      connectionsPerSource: config.limits.connections_per_source,
+      ratePerSource: config.limits.connection_rate_per_source,
     },
   );
   const edge = createEdge(
@@ -110,10 +159,15 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       log,
       registry,
       router,
+      policies,
       publicPort,
       dialBack: door.dialBack,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
+      listenOnPort: createPortListener(
+        { arrivals, log },
+        { host: config.tcp.listen_host, connectionsMax: config.limits.connections },
+      ),
     },
     {
       idleMs: secondsOf(timeouts.http_idle_seconds),
@@ -123,6 +177,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       requestsPerConnectionMax: config.limits.requests_per_connection,
       requestsPerTunnelMax: config.limits.requests_per_tunnel,
       requestBodyBytesMax: config.limits.request_body_bytes,
+      tcpPorts: config.tcp.enabled ? portRangeOf(config.tcp.port_range) : undefined,
     },
   );
   let isDraining = false;
@@ -138,34 +193,51 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     {
       clock,
       log,
+      arrivals,
       certificates,
       publishedMode: router.publishedMode,
       onAgent: (socket, connection) => door.accept(socket, connection),
-      onApi: (socket) => api.accept(socket),
+      onApi: (socket, connection) => api.accept(socket, connection),
       onPublished: (socket, connection) => edge.accept(socket, connection),
+      onRaw: (socket, connection) => edge.acceptTerminated(socket, connection),
+      onPassthrough: (socket, connection) => edge.acceptPassthrough(socket, connection),
     },
     {
       listenAddress: listenAddressOf(config.tls.listen_addr),
       engineHost,
       connectionsMax: config.limits.connections,
       publishedProtocols: ['h2', 'http/1.1'],
-      versionMin: config.tls.min_version === 'tls1.3' ? 'TLSv1.3' : 'TLSv1.2',
+      versionMin: tlsVersionMin,
+      postQuantum: config.tls.post_quantum,
+      publishedPostQuantum,
     },
   );
-  const redirect = config.http.enabled ? createRedirect({ engineHost, publicPort }) : undefined;
+  const redirect = config.http.enabled
+    ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
+    : undefined;
   const recheckCredentials = () => door.recheck(credentials.activity());
   const recheck = every(clock, LIMITS.credentialRecheckMs, recheckCredentials);
   credentials.onChange(recheckCredentials);
+
+  const refreshGeo = async (from: Geo) => {
+    if (await from.refresh()) policies.reevaluate();
+  };
+  const geoCheck =
+    geo &&
+    every(clock, LIMITS.geoipCheckMs, () =>
+      inBackground(refreshGeo(geo), (error) => log.error({ error }, 'refreshing the GeoIP database failed')),
+    );
 
   let stopped: Promise<void> | undefined;
   const isBusy = () => edge.connectionCount > 0 || door.counts().streams > 0;
   const destroy = async (): Promise<void> => {
     recheck.cancel();
+    geoCheck?.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
-    edge.destroy();
+    arrivals.destroy();
     api.destroy();
-    await Promise.all([door.destroy(), doorstep.destroy()]);
+    await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
     database.close();
     audit.close();
   };
@@ -217,11 +289,38 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         privateStreams: streams,
         downstreams: edge.connectionCount,
         pooled: edge.pooledCount,
+        ports: edge.portCount,
         timers: clock.pendingCount,
       };
     },
   };
 };
 
-// The configuration's own check has made sure that it splits.
+const TLS_VERSIONS = { 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const;
+
+/** What the configuration demands of every published tunnel. */
+const engineRulesFrom = ({ policy, geoip }: Config): EngineRules => ({
+  requiresAuthentication: policy.require_authentication,
+  publishedProtocols: policy.published_protocols,
+  tlsVersionMin: policy.tls_min_version && TLS_VERSIONS[policy.tls_min_version],
+  requiresPostQuantum: policy.post_quantum === 'require',
+  trustedIps: policy.trusted_ips,
+  geoip: policy.geoip,
+  allowsAny: policy.allow_any,
+  hasGeoipDatabase: geoip.database !== undefined,
+});
+
+// The configuration's own checks have made sure that both split.
 const listenAddressOf = (text: string) => splitListenAddress(text) ?? { host: '', port: 0 };
+const portRangeOf = (text: string) => {
+  const [first = 0, last = first] = text.split('-').map(Number);
+  return { first, last };
+};
+
+/** What the edge may know of a private dialer: not the TLS of its agent connection, which says nothing of what is inside. */
+const addressesOf = ({ remoteAddress, remotePort, localAddress, localPort }: AgentConnection) => ({
+  remoteAddress,
+  remotePort,
+  localAddress,
+  localPort,
+});

@@ -8,7 +8,6 @@ import Router from '@koa/router';
 import Koa, { type Context, type Middleware } from 'koa';
 import { engineErrorFrom, fail } from '../base/errors.ts';
 import { newErrorId } from '../base/ids.ts';
-import { addressWithPort, canonicalAddress } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
@@ -36,7 +35,7 @@ The Engine API is described at /api/openapi.json.
 
 export const createApi = (needs: ApiNeeds): Api => {
   const app = new Koa();
-  app.use(answerRefusals(needs.log));
+  app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req.socket)));
   app.use(refuseOtherMethods);
   app.use(engineRouter(needs).routes());
   app.use(systemRouter(needs).routes());
@@ -45,12 +44,13 @@ export const createApi = (needs: ApiNeeds): Api => {
   });
   // Only what happens after an answer began arrives here, mostly callers that left; koa would print it.
   app.on('error', (error: unknown) => needs.log.debug({ error }, 'api answer broke off'));
-  return createConnections(needs, app.callback());
+  const connections = createConnections(needs, app.callback());
+  return connections;
 };
 
 /** The one exit for refusals, and the headers of every answer. */
 const answerRefusals =
-  (log: Logger): Middleware =>
+  (log: Logger, remoteOf: (ctx: Context) => string): Middleware =>
   async (ctx, next) => {
     // What is connected changes by the second, and who may see it by the request.
     ctx.set({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -67,9 +67,6 @@ const answerRefusals =
   };
 
 const shownPath = (ctx: Context): string => ctx.path.slice(0, LIMITS.clientDetailCharsMax);
-
-const remoteOf = ({ req: { socket } }: Context): string =>
-  addressWithPort(canonicalAddress(socket.remoteAddress), socket.remotePort ?? 0);
 
 const refuseOtherMethods: Middleware = (ctx, next) => {
   if (ctx.method === 'GET' || ctx.method === 'HEAD') return next();

@@ -11,16 +11,25 @@ import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type EngineError, fail } from '../base/errors.ts';
 import { newErrorId } from '../base/ids.ts';
+import { addressWithPort, canonicalAddress } from '../base/ip.ts';
 import { Lifecycle } from '../base/lifecycle.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock, Timer } from '../base/time.ts';
 import { problemFrom, reportProblem } from './problem.ts';
 
+/** Who is at the other end, as far as is known; behind a proxy the doorstep knows more than the socket. */
+export interface Peer {
+  readonly remoteAddress?: string | undefined;
+  readonly remotePort?: number | undefined;
+}
+
 /** What app.ts makes of connections, and the lobby uses. */
 export interface Connections {
   /** Serves HTTP/1.1 on a socket until it ends; destroys it when the API is closed. */
-  accept(socket: Socket): void;
+  accept(socket: Socket, peer?: Peer): void;
+  /** The peer of a socket as the log names it. */
+  remoteOf(socket: Socket): string;
   /** Takes no more requests and resolves when the answers under way are written, each within its deadline. */
   close(): Promise<void>;
   /** Ends every connection now. */
@@ -29,6 +38,7 @@ export interface Connections {
 }
 
 interface Connection {
+  readonly remote: string;
   deadline: Timer;
   /** More than one when the caller pipelines. */
   openRequestCount: number;
@@ -96,13 +106,16 @@ export const createConnections = (
   });
 
   return {
-    accept(socket) {
+    accept(socket, peer = socket) {
       if (!lifecycle.isOpen || socket.destroyed) return void socket.destroy();
       const deadline = clock.after(LIMITS.apiRequestMsMax, () => socket.destroy());
-      connections.set(socket, { deadline, openRequestCount: 0 });
+      const remote = addressWithPort(canonicalAddress(peer.remoteAddress), peer.remotePort ?? 0);
+      connections.set(socket, { remote, deadline, openRequestCount: 0 });
       socket.once('close', () => socketOnClosed(socket));
       server.emit('connection', socket);
     },
+
+    remoteOf: (socket) => connections.get(socket)?.remote ?? '',
 
     close() {
       if (lifecycle.beginClosing())

@@ -39,14 +39,22 @@ const row = (
 // biome-ignore format: a table is read by its rows
 export const ERRORS = {
   // Doorstep: before TLS is up.
-  CLIENT_HELLO_MALFORMED: row(400, 2000, 'downstream', false, 'The connection did not begin with a TLS ClientHello.', 'Speak TLS to this port.'),
+  CLIENT_HELLO_MALFORMED: row(400, 2000, 'downstream', false, 'The connection did not begin with a TLS ClientHello.', 'Speak TLS to this port; a proxy that sends PROXY headers must be named in proxy_protocol.trusted.'),
   CLIENT_HELLO_TOO_LARGE: row(400, 2000, 'downstream', false, 'The TLS ClientHello is larger than {limit} bytes.', 'Send a smaller ClientHello: fewer extensions or key shares.'),
   CLIENT_HELLO_TIMEOUT: row(408, 2000, 'downstream', true, 'The TLS handshake did not complete in time.', 'Check the network between the client and the engine, then try again.'),
   PLAIN_HTTP_ON_TLS_PORT: row(400, 2000, 'downstream', false, 'This port speaks HTTPS, but the request came as plain HTTP.', 'Use https:// in the address.'),
   SERVER_NAME_UNKNOWN: row(421, 2000, 'downstream', false, 'No tunnel and no engine answers to the server name of this connection.', 'Check the host name, and that the tunnel is open.'),
   TLS_VERSION_UNSUPPORTED: row(400, 2000, 'downstream', false, 'The connection offers no TLS version that is allowed here.', 'Use TLS 1.3 for agents, and at least the configured minimum for published services.'),
+  ALPN_UNSUPPORTED: row(400, 2000, 'downstream', false, 'The connection offers no application protocol (ALPN) of this name.', 'Make the client offer one of the protocols in tls_alpns of the tunnel.'),
+  POST_QUANTUM_REQUIRED: row(400, 2000, 'downstream', false, 'The connection offers no post-quantum key exchange (X25519MLKEM768), which is required here.', 'Update the client, or its TLS library; the operator can set tls.post_quantum to prefer.'),
   TLS_HANDSHAKE_FAILED: row(400, 2000, 'downstream', false, 'The TLS handshake failed: {reason}.', 'Check that the client trusts the certificate authority of the engine and speaks a protocol (ALPN) that this name offers.'),
   CONNECTION_LIMIT: row(503, 7000, 'engine', true, 'The engine has reached its limit of {limit} connections.', 'Try again later; the operator can raise limits.connections.'),
+
+  HANDSHAKE_LIMIT: row(503, 7000, 'engine', true, 'More than {limit} connections are about to set up TLS.', 'Try again a little later; a flood of connections or too little CPU is behind it.'),
+  SOURCE_CONNECTION_LIMIT: row(429, 7000, 'downstream', true, 'One source has reached its limit of {limit} connections.', 'Close connections that are not needed; the operator can raise limits.connections_per_source, or name a proxy in proxy_protocol.trusted.'),
+  SOURCE_RATE_LIMIT: row(429, 7000, 'downstream', true, 'One source opens more than {limit} connections a second.', 'Use connections for more than one request; the operator can raise limits.connection_rate_per_source, or name a proxy in proxy_protocol.trusted.'),
+  PROXY_HEADER_MALFORMED: row(400, 2000, 'operator', false, 'A connection from a trusted proxy has no valid PROXY header: {problem}.', 'Make the proxy send PROXY protocol version 1 or 2, or remove its address from proxy_protocol.trusted.'),
+  PROXY_HEADER_TIMEOUT: row(408, 2000, 'operator', true, 'A connection from a trusted proxy did not send its PROXY header in time.', 'Make the proxy send the PROXY protocol at once, or remove its address from proxy_protocol.trusted.'),
 
   // Wire: frames and messages.
   FRAME_TOO_LARGE: row(400, 2000, 'agent', false, 'A frame is larger than {limit} bytes.', 'Update the agent; the protocol allows no larger frame.'),
@@ -77,9 +85,12 @@ export const ERRORS = {
   // Tunnels.
   PROPERTIES_INVALID: row(400, 2000, 'agent', false, 'The tunnel was refused: {problem}.', 'Change the property that is named and open the tunnel again.'),
   HOSTNAME_INVALID: row(400, 2000, 'agent', false, 'The hostname {hostname} is outside this engine: ask for a single label or <label>.{suffix}.', 'Ask for a bare label; the engine adds its own domain.'),
+  PORT_IN_USE: row(409, 8000, 'agent', true, 'TCP port is already in use.', 'Ask for another port or for none, or stop what uses this one.'),
+  PORTS_EXHAUSTED: row(503, 7000, 'engine', true, 'Every TCP port from {first} to {last} is in use.', 'Try again later; the operator can widen tcp.port_range.'),
   HOSTNAME_IN_USE: row(409, 8000, 'agent', true, 'Hostname is already in use.', 'Choose another name, or stop the tunnel that uses this one.'),
   TUNNEL_NAME_IN_USE: row(409, 8000, 'agent', true, 'Tunnel name is already in use.', 'Choose another name, or stop the tunnel that uses this one.'),
   FEATURE_NOT_AVAILABLE: row(501, 5000, 'agent', false, '{feature} is not available in this engine.', 'Open the tunnel without this feature.'),
+  POLICY_FORBIDS: row(403, 2000, 'agent', false, 'The policy of this engine forbids the tunnel: {problem}.', 'Change the tunnel so that it meets the setting that is named, or ask the operator to change that.'),
   TUNNEL_NOT_FOUND: row(404, 3000, 'downstream', false, 'No tunnel of this name or id is open.', 'Check the name, and that the agent of the tunnel is connected.'),
   TUNNEL_LIMIT: row(429, 7000, 'agent', true, 'The limit of {limit} tunnels is reached.', 'Close tunnels that are not needed; the operator can raise the limit.'),
   SESSION_LIMIT: row(429, 7000, 'engine', true, 'The engine has reached its limit of {limit} agents.', 'Try again later; the operator can raise the limit.'),
@@ -103,6 +114,10 @@ export const ERRORS = {
   PROTOCOL_NOT_SUPPORTED: row(501, 2000, 'downstream', false, 'The :protocol that the CONNECT asks for is not supported here.', 'Use another protocol, such as websocket.'),
   EXPECTATION_FAILED: row(417, 2000, 'downstream', false, 'The Expect header asks for something unknown.', 'Send `Expect: 100-continue` or no Expect header.'),
   HOST_UNKNOWN: row(404, 3000, 'downstream', false, 'No tunnel is open at this address.', 'Check the address, and that the agent publishes it.'),
+  ADDRESS_FORBIDDEN: row(403, 1000, 'downstream', false, 'Access from your address is not allowed.', 'Connect from a network that the owner of this service trusts.'),
+  COUNTRY_FORBIDDEN: row(403, 1000, 'downstream', false, 'Access from your location is not allowed.', 'Ask the owner of this service.'),
+  TLS_FORBIDDEN: row(403, 1000, 'downstream', false, 'The encryption of this connection is too weak for this service.', 'Use a current client.'),
+  TUNNEL_FORBIDDEN: row(403, 1000, 'agent', false, 'The policy of this engine no longer allows this tunnel.', 'The operator has changed the policy: change the tunnel and open it again.'),
   CHALLENGE_UNKNOWN: row(404, 3000, 'downstream', false, 'No ACME challenge of this name is open.', 'Nothing to do: certificate authorities ask for these, and this engine orders no certificate now.'),
   MISDIRECTED_REQUEST: row(421, 2000, 'downstream', true, 'Misdirected Request: this connection may not carry requests for that host.', 'Open a new connection for this host.'),
   UPSTREAM_CLOSED: row(502, 6000, 'upstream', true, 'The service behind this tunnel closed the connection without an answer.', 'Check the logs of the service.'),
@@ -136,7 +151,9 @@ export const ERRORS = {
   ALREADY_INITIALIZED: row(409, 2000, 'operator', false, '{path} exists already and is not overwritten.', 'Choose another --dir, or remove it first.'),
   ADDRESS_IN_USE: row(500, 2000, 'operator', false, 'The address {address} is in use by another program.', 'Stop that program, or listen elsewhere: tls.listen_addr.'),
   ADDRESS_UNAVAILABLE: row(500, 2000, 'operator', false, 'The engine cannot listen on {address} ({reason}).', 'Correct tls.listen_addr, or run with the right to use this port.'),
-  CERTIFICATE_INVALID: row(500, 2000, 'operator', false, 'The certificate cannot be used: {problem}.', 'Check certs.static.cert_file and certs.static.key_file.'),
+  CERTIFICATE_INVALID: row(500, 2000, 'operator', false, 'The certificate cannot be used: {problem}.', 'Check the files of certs.static.'),
+  POST_QUANTUM_UNAVAILABLE: row(500, 2000, 'operator', false, 'Post-quantum key exchange is required, but Node {node} with OpenSSL {openssl} has no X25519MLKEM768.', 'Run the engine on a Node with OpenSSL 3.5 or later, or set tls.post_quantum to prefer and policy.post_quantum to optional.'),
+  GEOIP_DATABASE_INVALID: row(500, 2000, 'operator', false, 'The GeoIP database cannot be used: {problem}.', 'Check geoip.database: it must be a MaxMind file (.mmdb) that knows countries, such as GeoLite2-Country.'),
   STORE_UNAVAILABLE: row(500, 9000, 'operator', false, 'The database {path} cannot be used: {problem}.', 'Check the path, its owner and the free space of the disk.'),
   STORE_TOO_NEW: row(500, 9000, 'operator', false, 'The database {path} was written by a newer engine (schema {found}, this engine knows {known}).', 'Use that newer engine, or restore a backup.'),
   CREDENTIAL_NOT_FOUND: row(404, 2000, 'operator', false, 'No credential of this kind has the id or name {id}.', 'See `rstream-engine-ce token list`, `app list` and `cert list`.'),

@@ -8,12 +8,29 @@ export const LIMITS = {
   clientHelloBytesMax: 16_384,
   /** From accept to the end of the TLS handshake. Slow mobile links need three round trips of up to a second. */
   tlsHandshakeMsMax: 10_000,
+  /** A PROXY header of version 1, its line end included: the longest that the specification allows. */
+  proxyLineBytesMax: 107,
+  /** A PROXY header of version 2 in whole: 216 bytes of addresses at most, and then notes of the proxy, which may hold a certificate. */
+  proxyHeaderBytesMax: 4_096,
+  /** Connections whose TLS is not up yet. A core finishes some thousand a second, so the last of them is still served before its client
+   * loses patience; with more, all of them would wait in vain. */
+  handshakesMax: 4_096,
+  /** A source may open as many connections at once as it may open in this time, in seconds: a fleet of agents that comes back. */
+  sourceBurstSeconds: 5,
+  /** Sources without a connection that are remembered, until they may open a whole burst again; an entry is about 150 bytes. */
+  idleSourcesMax: 16_384,
   /** A peer that was refused gets this long to read why: one round trip on a slow mobile link. */
   refusalLingerMsMax: 2_000,
-  /** Lines about dropped connections come at most this often: at the limit there may be thousands of them a second. */
+  /** Lines about connections dropped for one reason come at most this often: at a limit there may be thousands of them a second. */
   connectionLimitLogMs: 1_000,
   /** The certificate files are looked at this often at most: two stat calls a second cost nothing. */
   certificateCheckMs: 1_000,
+  /** The GeoIP database is looked at this often: a stat call a second costs nothing. */
+  geoipCheckMs: 1_000,
+  /** TLS policies of published names that are ready at the same time: a context of OpenSSL is about 100 KiB. */
+  tlsPoliciesMax: 128,
+  /** Age at which the key that seals session tickets is replaced. Tickets are good for five minutes, so few are lost with it. */
+  ticketKeyMs: 3_600_000,
 
   /** Payload of one frame (protocol.md 1): every SDK drops a peer that sends more. */
   frameBytesMax: 65_535,
@@ -99,7 +116,7 @@ export const LIMITS = {
   /** Bytes of a header block that is sent: node:http2 reckons with the worst compression, which makes the largest response head longer. */
   http2HeaderBlockBytesMax: 131_072,
   /** From the last byte on an HTTP/2 connection with streams to a PING, and from that to its end if still nothing moves. */
-  http2QuietMsMax: 60_000,
+  http2QuietMsMax: 15_000,
   /** Invalid frames that end an HTTP/2 connection, and streams refused for being too many. */
   http2InvalidFramesMax: 100,
   http2RejectedStreamsMax: 100,

@@ -15,29 +15,17 @@ import type { TunnelProperties } from '../base/tunnel-properties.ts';
 import { VERSION } from '../version.ts';
 import type { CliContext } from './context.ts';
 import { addEngineFlags, addressFrom, type EngineFlags, engineFrom } from './engine-flags.ts';
+import { addTunnelFlags, propertiesFrom, type TunnelFlags } from './tunnel-flags.ts';
 
-interface ForwardFlags extends EngineFlags {
-  readonly name?: string;
-  readonly hostname?: string;
-  readonly publish: boolean;
-  readonly label?: string[];
-}
+type ForwardFlags = EngineFlags & TunnelFlags;
 
 /** Adds the `forward` command. */
 export const registerForward = (program: Command, context: CliContext): void => {
   const command = program
     .command('forward')
     .description('publish a service of this machine or its network through an engine')
-    .argument('<port|host:port>', 'where the service listens; a port alone means this machine')
-    .option('--name <name>', 'name by which agents can dial the tunnel')
-    .option('--hostname <label>', 'public name to ask for; the engine chooses one if none is given')
-    .option('--no-publish', 'give it no public address: only agents can dial it')
-    .option(
-      '--label <key=value>',
-      'label of the tunnel; repeatable',
-      (label: string, earlier: string[] = []) => [...earlier, label],
-    );
-  addEngineFlags(command).action((upstream: string, flags: ForwardFlags) =>
+    .argument('<port|host:port>', 'where the service listens; a port alone means this machine');
+  addEngineFlags(addTunnelFlags(command)).action((upstream: string, flags: ForwardFlags) =>
     forward(upstream, flags, context),
   );
 };
@@ -68,24 +56,6 @@ const upstreamFrom = (text: string): Address => {
   const address = addressFrom(/^\d+$/.test(text) ? `localhost:${text}` : text);
   if (!address) throw fail('USAGE', { problem: `${text} is neither a port nor host:port` });
   return address;
-};
-
-const propertiesFrom = ({ name, hostname, publish, label = [] }: ForwardFlags): TunnelProperties => {
-  if (hostname !== undefined && !publish)
-    throw fail('USAGE', { problem: 'A tunnel with --no-publish has no --hostname' });
-  return {
-    publish,
-    ...(name !== undefined && { name }),
-    ...(hostname !== undefined && { hostname }),
-    ...(label.length > 0 && { labels: Object.fromEntries(label.map(labelFrom)) }),
-  };
-};
-
-const labelFrom = (text: string): [string, string] => {
-  const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
-  if (key === undefined || value === undefined)
-    throw fail('USAGE', { problem: `--label ${text} is not of the form key=value` });
-  return [key, value];
 };
 
 /** Tells every event, and prints the forwarding address whenever it is a new one. */

@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import { fail } from '../base/errors.ts';
 import type { Clock } from '../base/time.ts';
 import { configFromObject } from '../config/load.ts';
+import { isLoopback } from '../config/text-rules.ts';
 import { yamlFrom } from '../config/yaml-source.ts';
 import { openDatabase } from '../store/database.ts';
 
@@ -54,6 +55,8 @@ export const createInstance = async (
   const settings = {
     engine: { host },
     tls: { listen_addr: listen },
+    // Where only this machine can connect, whoever may open tunnels opens nothing to others.
+    ...(isLoopback(listen) && { tcp: { enabled: true, listen_host: '127.0.0.1' } }),
     certs: { static: { cert_file: 'server.pem', key_file: 'server-key.pem' } },
     store: { path: 'engine.db' },
   };

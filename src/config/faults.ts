@@ -46,7 +46,8 @@ const sentenceFor = (issue: Issue, path: readonly string[], tree: Tree): string 
   const field = fieldAt(key);
   if (issue.code === 'custom') return issue.message;
   if (!field) return 'must be a section with settings below it';
-  if (key !== field.key) return 'must be a text';
+  if (key !== field.key)
+    return field.kind === 'sections' ? `${field.key} must be ${field.expectation}` : 'must be a text';
   if (value === null) return 'has no value: give it one or remove the line';
   if (value === undefined) return `is required: ${field.doc}`;
   return `must be ${field.expectation}`;

@@ -18,12 +18,14 @@ export interface ConfigSection {
 
 /** One setting. */
 export interface ConfigField extends ConfigSection {
-  /** Its variable in the environment. */
-  readonly env: string;
-  readonly kind: 'boolean' | 'integer' | 'string' | 'array';
+  /** Its variable in the environment; none for a list of sections, which no variable could hold. */
+  readonly env: string | undefined;
+  readonly kind: 'boolean' | 'integer' | 'string' | 'array' | 'sections';
   readonly isRequired: boolean;
   readonly isSecret: boolean;
   readonly isFile: boolean;
+  /** The settings in each of a list of sections that are files. */
+  readonly entryFiles: readonly string[];
   readonly defaultValue: unknown;
   /** What a value may look like, for documents; there if the setting is required or has no default. */
   readonly example: unknown;
@@ -43,6 +45,7 @@ interface JsonSchema {
   readonly minimum?: number;
   readonly maximum?: number;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
+  readonly items?: JsonSchema;
   readonly required?: readonly string[];
 }
 
@@ -51,7 +54,13 @@ export const ENV_PREFIX = 'RSTREAM_ENGINE_';
 
 const envNameFrom = (path: readonly string[]): string => ENV_PREFIX + path.join('__').toUpperCase();
 
+/** The settings of each entry, where a list has sections for entries. */
+const entriesOf = (schema: JsonSchema): [name: string, setting: JsonSchema][] =>
+  Object.entries(schema.items?.properties ?? {});
+
 const expectationOf = (schema: JsonSchema): string => {
+  const entryNames = entriesOf(schema).map(([name]) => name);
+  if (entryNames.length > 0) return `a list of entries with ${entryNames.join(' and ')}`;
   if (schema.enum) return `one of ${schema.enum.join(', ')}`;
   switch (schema.type) {
     case 'boolean':
@@ -76,10 +85,13 @@ const collect = (schema: JsonSchema, path: readonly string[], isRequired: boolea
       collect(child, [...path, name], schema.required?.includes(name) ?? false);
     return;
   }
+  const entries = entriesOf(schema);
+  const hasSections = entries.length > 0;
   fields.push({
     ...common,
-    env: envNameFrom(path),
-    kind: schema.type as ConfigField['kind'],
+    env: hasSections ? undefined : envNameFrom(path),
+    kind: hasSections ? 'sections' : (schema.type as ConfigField['kind']),
+    entryFiles: entries.filter(([, entry]) => entry.file).map(([name]) => name),
     isRequired,
     isSecret: schema.secret ?? false,
     isFile: schema.file ?? false,

@@ -93,16 +93,32 @@ const completed = (settings: Tree, overrides: ReadonlyMap<string, unknown>, dir:
     const section = parent[name] ?? {};
     parent[name] = isTree(section) ? { ...section } : section;
   }
-  for (const { path, key, isFile, defaultValue } of CONFIG_FIELDS) {
+  for (const { path, key, isFile, entryFiles, defaultValue } of CONFIG_FIELDS) {
     const parent = parentOf(path);
     const name = path.at(-1)!;
     if (!isTree(parent)) continue;
     if (overrides.has(key)) parent[name] = overrides.get(key);
     const file = parent[name] === undefined ? defaultValue : parent[name];
-    if (isFile && typeof file === 'string' && file !== '') parent[name] = resolve(dir, file);
+    if (isFile && file !== undefined) parent[name] = located(file, dir);
+    if (entryFiles.length > 0 && Array.isArray(file))
+      parent[name] = file.map((entry: unknown) => withLocated(entry, entryFiles, dir));
   }
   return root;
 };
+
+/** What is no path stays as it is, for validation to refuse. */
+const located = (file: unknown, dir: string): unknown =>
+  typeof file === 'string' && file !== '' ? resolve(dir, file) : file;
+
+const withLocated = (entry: unknown, names: readonly string[], dir: string): unknown =>
+  isTree(entry)
+    ? Object.fromEntries(
+        Object.entries(entry).map(([name, value]) => [
+          name,
+          names.includes(name) ? located(value, dir) : value,
+        ]),
+      )
+    : entry;
 
 /** At most one byte more than a configuration may have, so that the caller sees that it is too large. */
 const readFile = (path: string): { bytes: Buffer; isReadByOthers: boolean } => {

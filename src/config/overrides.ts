@@ -18,8 +18,10 @@ export interface Overrides {
   readonly warnings: readonly string[];
 }
 
-const FIELDS_BY_ENV = new Map(CONFIG_FIELDS.map((field) => [field.env, field]));
-const FIELDS_BY_SLIP = new Map(CONFIG_FIELDS.map((field) => [field.env.replaceAll('__', '_'), field]));
+const FIELDS_BY_ENV = new Map(
+  CONFIG_FIELDS.flatMap((field) => (field.env === undefined ? [] : [[field.env, field] as const])),
+);
+const FIELDS_BY_SLIP = new Map([...FIELDS_BY_ENV].map(([env, field]) => [env.replaceAll('__', '_'), field]));
 
 // Enough for a forgotten word or underscores, too little to take one setting for another.
 const NAME_SLIPS_MAX = 4;

@@ -9,7 +9,18 @@ import { z } from 'zod';
 import { LIMITS } from '../base/limits.ts';
 import { LOG_LEVELS } from '../base/log.ts';
 import { Secret } from '../base/secret.ts';
-import { hostProblem, isLoopback, listenAddressProblem, rangeProblem } from './text-rules.ts';
+import {
+  countryProblem,
+  coversEverything,
+  hostProblem,
+  isLoopback,
+  listenAddressProblem,
+  listenHostProblem,
+  portRangeProblem,
+  publishedProtocolProblem,
+  rangeProblem,
+  trustedRangeProblem,
+} from './text-rules.ts';
 
 /** A text in which `problemOf` finds nothing wrong. */
 const textWith = (problemOf: (text: string) => string | undefined) =>
@@ -22,6 +33,7 @@ const textWith = (problemOf: (text: string) => string | undefined) =>
     });
 
 const listenAddress = () => textWith(listenAddressProblem);
+const proxyRanges = () => z.array(textWith(trustedRangeProblem)).default([]).readonly();
 const filePath = () => textWith((text) => (text.includes('\0') ? 'must be a path' : undefined));
 const seconds = (min: number, max: number) => z.int().min(min).max(max);
 const secret = (bytesMin: number) =>
@@ -100,130 +112,244 @@ const prometheus = z
   .readonly()
   .meta({ doc: 'Metrics in the format of Prometheus.' });
 
-/** The schema. Read it by load.ts, which also brings missing sections, the environment and the directory. */
-export const configSchema = section('The configuration of the engine.', {
-  engine: section('The engine itself.', {
-    host: textWith(hostProblem).toLowerCase().meta({
-      doc: 'Host name of the engine; agents and the Engine API use it, and tunnels are published as <label>.t.<host>.',
-      example: 'edge.example.com',
+const policy = z
+  .strictObject({
+    require_authentication: z.boolean().default(false).meta({
+      doc: 'Refuse to publish tunnels that ask for no authentication; TCP and TLS passthrough cannot have any.',
     }),
-    log_level: z.enum(LOG_LEVELS).default('info').meta({ doc: 'Log lines below this level are dropped.' }),
-  }),
-  http: section('The plain HTTP listener, which redirects to HTTPS.', {
-    enabled: z.boolean().default(false).meta({ doc: 'Listen for plain HTTP and redirect it to HTTPS.' }),
-    listen_addr: listenAddress().default('[::]:80').meta({ doc: 'Address of the plain HTTP listener.' }),
-  }),
-  tls: section('The TLS listener for agents, the Engine API and published tunnels.', {
-    enabled: alwaysTrue('must be true: everything that the engine does goes through its TLS listener').meta({
-      doc: 'Always true; the engine has no other way in.',
-    }),
-    listen_addr: listenAddress().default('[::]:443').meta({
-      doc: 'Address of the TLS listener: host:port, [IPv6]:port or :port; [::] takes IPv4 as well.',
-    }),
-    min_version: z.enum(['tls1.2', 'tls1.3']).default('tls1.2').meta({
-      doc: 'Lowest TLS version of published tunnels that ask for none; agents always use TLS 1.3.',
-    }),
-    public_port: z.int().min(1).max(65_535).optional().meta({
-      doc: 'Port in the addresses of tunnels where something maps another port to this listener; the listening port if unset.',
-      example: 443,
-    }),
-  }),
-  certs: section('Server certificates.', {
-    static: section('A certificate from files, which are read again when they change.', {
-      enabled: alwaysTrue('must be true: certificates from files are the only kind in this version').meta({
-        doc: 'Always true in this version.',
-      }),
-      cert_file: filePath().meta({
-        doc: 'PEM file with the certificate for <host> and *.t.<host>, followed by its intermediates.',
-        example: '/etc/rstream/tls/cert.pem',
-        file: true,
-      }),
-      key_file: filePath().meta({
-        doc: 'PEM file with the private key of the certificate.',
-        example: '/etc/rstream/tls/key.pem',
-        file: true,
-      }),
-    }),
-  }),
-  auth: section('Who may use the engine.', { jwt }),
-  store: section('The database of credentials.', {
-    path: filePath().default('engine.db').meta({
-      doc: 'SQLite file; relative paths, here and elsewhere, start at the directory of this configuration.',
-      file: true,
-    }),
-    signing_key: secret(LIMITS.jwtSecretBytesMin).optional().meta({
-      doc: 'Key that signs the tokens of this engine, in place of the file beside the database (engine.db has engine.signing-key).',
-      secret: true,
-      example: PLACEHOLDER,
-    }),
-  }),
-  audit: section('The log of what was done to credentials.', {
-    path: filePath().default('audit.db').meta({ doc: 'SQLite file of the audit log.', file: true }),
-    size_bytes: z
-      .int()
-      .min(1_048_576)
-      .max(2 ** 40)
-      .default(67_108_864)
-      .meta({ doc: 'The oldest entries are removed when the log is larger than this.' }),
-    keep_days: z.int().min(1).max(36_500).default(730).meta({
-      doc: 'Entries that are older are removed.',
-    }),
-  }),
-  metrics: section('What the engine tells about itself.', { prometheus }),
-  timeouts: section('How long the engine waits, in seconds.', {
-    stream_request_seconds: seconds(1, 300).default(30).meta({
-      doc: 'Wait for an agent to answer a dial request.',
-    }),
-    http_idle_seconds: seconds(1, 3_600).default(90).meta({
-      doc: 'Keep an idle HTTP connection of a downstream, and an idle stream to an agent, for the next request.',
-    }),
-    http_response_seconds: seconds(1, 3_600).default(300).meta({
-      doc: 'Wait for the head of a response from the service behind a tunnel.',
-    }),
-    request_body_idle_seconds: seconds(1, 3_600).default(60).meta({
-      doc: 'Wait for the next bytes of a request body.',
-    }),
-    stream_idle_seconds: seconds(1, 604_800).default(86_400).meta({
-      doc: 'Close a raw stream or a response body that has carried no byte in either direction for this long.',
-    }),
-    drain_seconds: seconds(0, 3_600).default(30).meta({
-      doc: 'Let running requests and streams finish for this long when the engine stops.',
-    }),
-  }),
-  limits: section('How much the engine takes on.', {
-    connections: z.int().min(1).max(1_000_000).default(20_000).meta({
-      doc: 'Connections at the same time over all listeners; the process needs as many file descriptors and some more.',
-    }),
-    requests_per_connection: z.int().min(1).max(10_000).default(128).meta({
-      doc: 'Requests at the same time on one HTTP/2 connection.',
-    }),
-    requests_per_tunnel: z.int().min(1).max(1_000_000).default(10_000).meta({
-      doc: 'Requests at the same time through one tunnel, those that wait for its agent included.',
-    }),
-    request_body_bytes: z
-      .int()
-      .min(1)
-      .max(2 ** 50)
-      .optional()
+    published_protocols: z
+      .array(textWith(publishedProtocolProblem))
+      .readonly()
+      .default(['http', 'tls', 'tcp'])
       .meta({
-        doc: 'Largest request body; without it there is no bound.',
-        example: 1_073_741_824,
+        doc: 'Protocols that tunnels may be published with: http, tls and tcp; an empty list publishes none.',
       }),
-  }),
-  upstream: section('The services behind tunnels.', {
-    verify: z.boolean().default(false).meta({
-      doc: 'Verify the certificates of services that speak TLS (upstream_tls); most of them are self-signed.',
+    tls_min_version: z.enum(['tls1.2', 'tls1.3']).optional().meta({
+      doc: 'Lowest TLS version that any published tunnel is served with; refuses those whose TLS the engine does not end.',
+      example: 'tls1.3',
     }),
+    post_quantum: z.enum(['optional', 'require']).default('optional').meta({
+      doc: 'With require, published tunnels are served only over a key exchange that a quantum computer cannot break.',
+    }),
+    trusted_ips: z
+      .array(textWith(rangeProblem))
+      .readonly()
+      .default([])
+      .meta({
+        doc: 'Addresses and CIDR ranges that may reach published tunnels, besides what each tunnel asks for; empty for all.',
+        example: ['192.0.2.0/24'],
+      }),
+    geoip: z
+      .array(textWith(countryProblem).toUpperCase())
+      .readonly()
+      .default([])
+      .meta({
+        doc: 'Countries that may reach published tunnels, besides what each tunnel asks for; empty for all; needs geoip.database.',
+        example: ['FR', 'DE'],
+      }),
+    allow_any: z
+      .boolean()
+      .default(false)
+      .meta({ doc: 'Accept 0.0.0.0/0 and ::/0 as trusted IPs, which is often a slip.' }),
+  })
+  .superRefine(({ trusted_ips, allow_any }, context) => {
+    if (allow_any === true || !Array.isArray(trusted_ips)) return;
+    const message = 'covers every address: set policy.allow_any to true if that is meant';
+    for (const [index, range] of trusted_ips.entries())
+      if (typeof range === 'string' && coversEverything(range))
+        context.addIssue({ code: 'custom', path: ['trusted_ips', index], message });
+  }, always)
+  .readonly()
+  .meta({
+    doc: 'What binds every published tunnel, whatever its agent asks for; private tunnels are not concerned.',
+  });
+
+const geoip = section('Countries of downstreams.', {
+  database: filePath().optional().meta({
+    doc: 'MaxMind file (.mmdb) with countries, such as GeoLite2-Country, read again when it changes; tunnels may then ask for geoip.',
+    example: '/var/lib/GeoIP/GeoLite2-Country.mmdb',
+    file: true,
   }),
-  trusted_proxies: z
-    .array(textWith(rangeProblem))
-    .readonly()
-    .default([])
-    .meta({
+});
+
+/** The schema. Read it by load.ts, which also brings missing sections, the environment and the directory. */
+export const configSchema = z
+  .strictObject({
+    engine: section('The engine itself.', {
+      host: textWith(hostProblem).toLowerCase().meta({
+        doc: 'Host name of the engine; agents and the Engine API use it, and tunnels are published as <label>.t.<host>.',
+        example: 'edge.example.com',
+      }),
+      log_level: z.enum(LOG_LEVELS).default('info').meta({ doc: 'Log lines below this level are dropped.' }),
+    }),
+    http: section('The plain HTTP listener, which redirects to HTTPS.', {
+      enabled: z.boolean().default(false).meta({ doc: 'Listen for plain HTTP and redirect it to HTTPS.' }),
+      listen_addr: listenAddress().default('[::]:80').meta({ doc: 'Address of the plain HTTP listener.' }),
+    }),
+    tls: section('The TLS listener for agents, the Engine API and published tunnels.', {
+      enabled: alwaysTrue('must be true: everything that the engine does goes through its TLS listener').meta(
+        {
+          doc: 'Always true; the engine has no other way in.',
+        },
+      ),
+      listen_addr: listenAddress().default('[::]:443').meta({
+        doc: 'Address of the TLS listener: host:port, [IPv6]:port or :port; [::] takes IPv4 as well.',
+      }),
+      min_version: z.enum(['tls1.2', 'tls1.3']).default('tls1.2').meta({
+        doc: 'Lowest TLS version of published tunnels that ask for none; agents always use TLS 1.3.',
+      }),
+      post_quantum: z.enum(['off', 'prefer', 'require']).default('prefer').meta({
+        doc: 'Key exchange X25519MLKEM768: prefer uses it with clients that offer it, require refuses all others, agents included.',
+      }),
+      public_port: z.int().min(1).max(65_535).optional().meta({
+        doc: 'Port in the addresses of tunnels where something maps another port to this listener; the listening port if unset.',
+        example: 443,
+      }),
+    }),
+    tcp: section('Published TCP tunnels, each on a port of its own.', {
+      enabled: z.boolean().default(false).meta({
+        doc: 'Publish TCP tunnels; whoever may open tunnels can then open any port of the range.',
+      }),
+      listen_host: textWith(listenHostProblem).default('::').meta({
+        doc: 'IP address of these ports; :: takes every address, IPv4 as well.',
+      }),
+      port_range: textWith(portRangeProblem).default('20000-20999').meta({
+        doc: 'First and last port, as FIRST-LAST; a tunnel gets the one that it asks for, or any.',
+      }),
+    }),
+    certs: section('Server certificates.', {
+      static: section('A certificate from files, which are read again when they change.', {
+        enabled: alwaysTrue('must be true: certificates from files are the only kind in this version').meta({
+          doc: 'Always true in this version.',
+        }),
+        cert_file: filePath().meta({
+          doc: 'PEM file with the certificate for <host> and *.t.<host>, followed by its intermediates.',
+          example: '/etc/rstream/tls/cert.pem',
+          file: true,
+        }),
+        key_file: filePath().meta({
+          doc: 'PEM file with the private key of the certificate.',
+          example: '/etc/rstream/tls/key.pem',
+          file: true,
+        }),
+        additional: z
+          .array(
+            z
+              .strictObject({
+                cert_file: filePath().meta({ file: true }),
+                key_file: filePath().meta({ file: true }),
+              })
+              .readonly(),
+          )
+          .readonly()
+          .optional()
+          .meta({
+            doc: 'Further pairs for the same names, each with a key of another kind: RSA for clients that cannot do ECDSA.',
+            example: [
+              { cert_file: '/etc/rstream/tls/rsa-cert.pem', key_file: '/etc/rstream/tls/rsa-key.pem' },
+            ],
+          }),
+      }),
+    }),
+    auth: section('Who may use the engine.', { jwt }),
+    policy,
+    geoip,
+    store: section('The database of credentials.', {
+      path: filePath().default('engine.db').meta({
+        doc: 'SQLite file; relative paths, here and elsewhere, start at the directory of this configuration.',
+        file: true,
+      }),
+      signing_key: secret(LIMITS.jwtSecretBytesMin).optional().meta({
+        doc: 'Key that signs the tokens of this engine, in place of the file beside the database (engine.db has engine.signing-key).',
+        secret: true,
+        example: PLACEHOLDER,
+      }),
+    }),
+    audit: section('The log of what was done to credentials.', {
+      path: filePath().default('audit.db').meta({ doc: 'SQLite file of the audit log.', file: true }),
+      size_bytes: z
+        .int()
+        .min(1_048_576)
+        .max(2 ** 40)
+        .default(67_108_864)
+        .meta({ doc: 'The oldest entries are removed when the log is larger than this.' }),
+      keep_days: z.int().min(1).max(36_500).default(730).meta({
+        doc: 'Entries that are older are removed.',
+      }),
+    }),
+    metrics: section('What the engine tells about itself.', { prometheus }),
+    timeouts: section('How long the engine waits, in seconds.', {
+      stream_request_seconds: seconds(1, 300).default(30).meta({
+        doc: 'Wait for an agent to answer a dial request.',
+      }),
+      http_idle_seconds: seconds(1, 3_600).default(90).meta({
+        doc: 'Keep an idle HTTP connection of a downstream, and an idle stream to an agent, for the next request.',
+      }),
+      http_response_seconds: seconds(1, 3_600).default(300).meta({
+        doc: 'Wait for the head of a response from the service behind a tunnel.',
+      }),
+      request_body_idle_seconds: seconds(1, 3_600).default(60).meta({
+        doc: 'Wait for the next bytes of a request body.',
+      }),
+      stream_idle_seconds: seconds(1, 604_800).default(86_400).meta({
+        doc: 'Close a raw stream or a response body that has carried no byte in either direction for this long.',
+      }),
+      drain_seconds: seconds(0, 3_600).default(30).meta({
+        doc: 'Let running requests and streams finish for this long when the engine stops.',
+      }),
+    }),
+    limits: section('How much the engine takes on.', {
+      connections: z.int().min(1).max(1_000_000).default(20_000).meta({
+        doc: 'Connections at the same time on the TLS listener, and as many on all ports of TCP tunnels; the process needs as many file descriptors.',
+      }),
+      connections_per_source: z.int().min(0).max(1_000_000).default(1_000).meta({
+        doc: 'Connections at the same time from one source, an IPv4 address or an IPv6 /64; 0 is no bound. Loopback, the addresses of connected agents and of proxy_protocol.trusted are exempt.',
+      }),
+      connection_rate_per_source: z.int().min(0).max(1_000_000).default(200).meta({
+        doc: 'Connections a second from one source, which may open those of five seconds at once; 0 is no bound. The same sources are exempt.',
+      }),
+      requests_per_connection: z.int().min(1).max(10_000).default(128).meta({
+        doc: 'Requests at the same time on one HTTP/2 connection.',
+      }),
+      requests_per_tunnel: z.int().min(1).max(1_000_000).default(10_000).meta({
+        doc: 'Requests at the same time through one tunnel, those that wait for its agent included.',
+      }),
+      request_body_bytes: z
+        .int()
+        .min(1)
+        .max(2 ** 50)
+        .optional()
+        .meta({
+          doc: 'Largest request body; without it there is no bound.',
+          example: 1_073_741_824,
+        }),
+    }),
+    upstream: section('The services behind tunnels.', {
+      verify: z.boolean().default(false).meta({
+        doc: 'Verify the certificates of services that speak TLS (upstream_tls); most of them are self-signed.',
+      }),
+    }),
+    proxy_protocol: section(
+      'The PROXY protocol, by which a TCP proxy in front of the engine tells the address of its client.',
+      {
+        trusted: proxyRanges().meta({
+          doc: 'Addresses and CIDR ranges of such proxies: every connection from them must begin with a PROXY header (version 1 or 2), and nobody else may send one.',
+          example: ['192.0.2.10'],
+        }),
+      },
+    ),
+    trusted_proxies: proxyRanges().meta({
       doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept.',
       example: ['10.0.0.0/8'],
     }),
-});
+  })
+  .superRefine(({ policy, geoip }, context) => {
+    if (!policy?.geoip?.length || geoip?.database !== undefined) return;
+    const message = 'needs geoip.database: without one no country is known';
+    context.addIssue({ code: 'custom', path: ['policy', 'geoip'], message });
+  }, always)
+  .readonly()
+  .meta({ doc: 'The configuration of the engine.' });
 
 /** The effective configuration: complete, valid and frozen. */
 export type Config = z.output<typeof configSchema>;

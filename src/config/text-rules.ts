@@ -1,10 +1,11 @@
 /**
- * What makes a text a host name, a listen address or a range of addresses.
+ * What makes a text a host name, a listen address, a range of addresses, a country or a protocol.
  *
  * Flow: schema.ts asks each rule for the problem of a text; undefined means that there is none.
  * Invariant: a problem never repeats the text it is about, so that none can carry a secret into a log.
  */
-import { bytesFromAddress, splitListenAddress } from '../base/ip.ts';
+import { countryFrom } from '../base/country.ts';
+import { bytesFromAddress, isLoopbackAddress, readRange, splitListenAddress } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 
 // RFC 1123 2.1, and what every official client accepts (protocol.md 1).
@@ -42,25 +43,40 @@ export const listenAddressProblem = (text: string): string | undefined => {
 /** Whether only this machine can reach a listen address. */
 export const isLoopback = (listenAddress: string): boolean => {
   const host = splitListenAddress(listenAddress)?.host ?? '';
-  return host.toLowerCase() === 'localhost' || host === '::1' || bytesFromAddress(host)?.[0] === 127;
+  return host.toLowerCase() === 'localhost' || isLoopbackAddress(host);
 };
 
-/** The problem of an address or a CIDR range (RFC 4632), strict enough that a slip of the pen cannot widen it. */
+/** The problem of an address or a CIDR range (RFC 4632). */
 export const rangeProblem = (text: string): string | undefined => {
-  const [address = '', prefix, ...more] = text.split('/');
-  // A zone names a link of this machine only, and addresses arrive without it.
-  const bytes = address.includes('%') ? undefined : bytesFromAddress(address);
-  if (bytes === undefined || more.length > 0) return 'must be an IP address or a CIDR range';
-  if (/^::ffff:/i.test(address)) return 'must be written as IPv4: mapped addresses arrive as such';
-  if (prefix === undefined) return undefined;
-
-  const bitCount = bytes.length * 8;
-  if (!/^(?:0|[1-9]\d{0,2})$/.test(prefix) || Number(prefix) > bitCount)
-    return `must have a prefix length from 1 to ${bitCount}`;
-  if (prefix === '0') return 'must not cover every address: name the proxies that you run';
-  const hasHostBits = bytes.some((byte, index) => {
-    const networkBits = Math.min(8, Math.max(0, Number(prefix) - index * 8));
-    return (byte & (255 >> networkBits)) !== 0;
-  });
-  return hasHostBits ? 'has bits set behind its prefix: write the network address' : undefined;
+  const reading = readRange(text);
+  return 'problem' in reading ? reading.problem : undefined;
 };
+
+/** The problem of a host to listen on: an IP address, without a port. */
+export const listenHostProblem = (text: string): string | undefined =>
+  bytesFromAddress(text) && !text.includes('%') ? undefined : 'must be an IP address without a port';
+
+/** The problem of a range of ports, both ends included. */
+export const portRangeProblem = (text: string): string | undefined => {
+  const [, first, last = first] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(text) ?? [];
+  const isSound = Number(first) >= 1 && Number(first) <= Number(last) && Number(last) <= 65_535;
+  return isSound ? undefined : 'must be FIRST-LAST, with ports from 1 to 65535';
+};
+
+/** The same, of addresses that are trusted with what others are not. */
+export const trustedRangeProblem = (text: string): string | undefined =>
+  coversEverything(text) ? 'must not cover every address: name the proxies that you run' : rangeProblem(text);
+
+/** Whether a range, if it is one, has every address of its family. */
+export const coversEverything = (text: string): boolean => {
+  const reading = readRange(text);
+  return 'range' in reading && reading.isEverything;
+};
+
+/** The problem of a country. */
+export const countryProblem = (text: string): string | undefined =>
+  countryFrom(text) === undefined ? 'must be a country of two letters (ISO 3166-1 alpha-2)' : undefined;
+
+/** The problem of a protocol that tunnels may be published with. */
+export const publishedProtocolProblem = (text: string): string | undefined =>
+  ['http', 'tls', 'tcp'].includes(text) ? undefined : 'must be http, tls or tcp';

@@ -23,15 +23,18 @@ import { authenticate, type ProofVerifiers } from './authenticate.ts';
 import { sayFarewell } from './farewell.ts';
 import { readFirstMessage } from './first-message.ts';
 import { createHeldStreams } from './held-streams.ts';
-import { createPrivateDials } from './private-dial.ts';
+import { createPrivateDials, type PrivateEdge } from './private-dial.ts';
 import { reportRefusal } from './refusal.ts';
 import { type AgentConnection, remoteOf } from './session-view.ts';
 import { createSessions } from './sessions.ts';
+import type { ReservePort } from './tunnel-requests.ts';
 
 export interface AgentDoorNeeds extends ProofVerifiers {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: TunnelRegistry;
+  readonly reservePort: ReservePort;
+  readonly privateEdge: PrivateEdge;
 }
 
 export interface AgentDoorOptions {
@@ -57,7 +60,7 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     refuseWhenDraining();
     return sessions.dialBack(...dial);
   };
-  const privateDials = createPrivateDials({ ...needs, held, dialBack }, { idleMs: options.streamIdleMs });
+  const privateDials = createPrivateDials({ ...needs, held }, { idleMs: options.streamIdleMs });
   // Each until it is closed and nobody works for it any more.
   const connections = new Map<Duplex, Promise<unknown>>();
   let isDraining = false;
@@ -118,6 +121,9 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
 
     /** Sessions that are open or closing, oldest first. */
     listSessions: sessions.list,
+
+    /** Whether an agent is connected from this address, or from the same IPv6 /64. */
+    hasSessionFrom: sessions.hasSessionFrom,
 
     /** Calls at each opening and closing of a session, until the returned function is called. */
     onSession: sessions.onChange,

@@ -1,18 +1,21 @@
 /**
  * An agent connection that asks for a stream to a tunnel of another agent (protocol.md 6.2).
  *
- * Flow: control/accept.ts hands over the socket behind the request; the stream's agent is dialled; the two are relayed.
+ * Flow: control/accept.ts hands over the socket behind the request; the stream's agent is dialled and the two are relayed; a tunnel
+ * that is known to speak HTTP is the edge's from here on, which applies its upstream options to each request.
  * Invariant: the permission is checked for every single dial. Until the agent's side exists nothing is read beyond the socket's own
  * buffer, so what a zero-RTT dialer sends early waits in order and is bounded.
  */
 import type { Duplex } from 'node:stream';
 import { fail } from '../base/errors.ts';
+import { newStreamId } from '../base/ids.ts';
 import type { Logger } from '../base/log.ts';
 import { PERMISSIONS } from '../base/principal.ts';
 import type { Clock } from '../base/time.ts';
-import type { AgentStream, DialBack, DialTarget } from '../stream/agent-stream.ts';
+import type { AgentStream } from '../stream/agent-stream.ts';
 import { relay } from '../stream/relay.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
 import { encodeFrame } from '../wire/frame-writer.ts';
 import type { Message } from '../wire/message.ts';
 import { authenticate, type ProofVerifiers } from './authenticate.ts';
@@ -21,19 +24,27 @@ import { type AgentConnection, remoteOf } from './session-view.ts';
 
 export type PrivateDialRequest = Extract<Message, { kind: 'private-dial' }>;
 
+/** The way to upstreams, with what their tunnels ask for on it. */
+export interface PrivateEdge {
+  /** One stream of raw bytes; rejects as a DialBack does, and with UPSTREAM_TLS_FAILED. */
+  dialUpstream(tunnel: Tunnel, dialer: AgentConnection, signal: AbortSignal): Promise<AgentStream>;
+  /** Takes over a dialer that speaks HTTP to one tunnel. */
+  serveHttp(socket: Duplex, connection: AgentConnection, tunnel: Tunnel): void;
+}
+
 export interface PrivateDialsNeeds extends ProofVerifiers {
   readonly clock: Clock;
   readonly log: Logger;
   readonly registry: TunnelRegistry;
   readonly held: HeldStreams;
-  readonly dialBack: DialBack;
+  readonly privateEdge: PrivateEdge;
 }
 
 export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleMs: number }) => {
-  const { clock, log, registry, held, dialBack } = needs;
+  const { clock, log, registry, held, privateEdge } = needs;
   let runningCount = 0;
 
-  const find = (target: string): DialTarget => {
+  const find = (target: string): Tunnel => {
     const tunnel = registry.find(target.trim());
     if (!tunnel) throw fail('TUNNEL_NOT_FOUND');
     return tunnel;
@@ -42,8 +53,8 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
   /** Dials on behalf of the dialer, for as long as it is there. */
   const reach = async (
     socket: Duplex,
-    tunnel: DialTarget,
-    { remoteAddress }: AgentConnection,
+    tunnel: Tunnel,
+    connection: AgentConnection,
     isEndFinal: boolean,
   ): Promise<AgentStream> => {
     const gone = new AbortController();
@@ -53,7 +64,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     if (isEndFinal) socket.once('end', leave);
     if (socket.destroyed || (isEndFinal && socket.readableEnded)) leave();
     try {
-      return await dialBack(tunnel, { address: remoteAddress }, gone.signal);
+      return await privateEdge.dialUpstream(tunnel, connection, gone.signal);
     } finally {
       socket.off('close', leave).off('end', leave);
     }
@@ -65,6 +76,10 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     held.hold(principal, socket);
     if (datagramChannel) throw fail('FEATURE_NOT_AVAILABLE', { feature: 'A datagram channel over TLS' });
     const tunnel = find(target);
+    if (tunnel.properties.protocol === 'http') {
+      if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: newStreamId() });
+      return privateEdge.serveHttp(socket, connection, tunnel);
+    }
     const stream = await reach(socket, tunnel, connection, !zeroRtt);
     // Flushed before any payload can follow (protocol.md 6.3).
     if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: stream.id });

@@ -16,6 +16,9 @@ export interface AgentConnection {
   readonly remotePort: number;
   /** SHA-256 of the client's certificate in lower-case hex; absent when it showed none. */
   readonly certificateFingerprint?: string;
+  /** What the agent connected to. */
+  readonly localAddress?: string;
+  readonly localPort?: number;
 }
 
 /** The peer as the log names it. */

@@ -25,7 +25,7 @@ import { createChannel } from './channel.ts';
 import { createDials, type DialOptions } from './dials.ts';
 import type { HeldStreams } from './held-streams.ts';
 import type { SessionView } from './session-view.ts';
-import { createTunnelRequests } from './tunnel-requests.ts';
+import { createTunnelRequests, type ReservePort } from './tunnel-requests.ts';
 
 export interface SessionNeeds {
   readonly clock: Clock;
@@ -35,6 +35,7 @@ export interface SessionNeeds {
   readonly held: HeldStreams;
   /** Takes names over for a session; provided by takeover.ts. */
   readonly makeRoom: (session: AgentSession, requested: TunnelProperties) => Promise<void>;
+  readonly reservePort: ReservePort;
 }
 
 export interface SessionOptions {
@@ -131,7 +132,7 @@ export const createSession = (needs: SessionNeeds, socket: Duplex, options: Sess
   };
   const makeRoom = (requested: TunnelProperties) => needs.makeRoom(session, requested);
   const answerTunnelRequest = createTunnelRequests(
-    { registry, channel, log, makeRoom },
+    { registry, channel, log, makeRoom, reservePort: needs.reservePort },
     { agentId, credentialId },
     principal,
   );

@@ -10,6 +10,7 @@
 import type { Duplex } from 'node:stream';
 import { type EngineError, fail } from '../base/errors.ts';
 import { type AgentId, newAgentId } from '../base/ids.ts';
+import { sourceOf } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Principal } from '../base/principal.ts';
@@ -23,6 +24,7 @@ import type { HeldStreams } from './held-streams.ts';
 import { type AgentSession, createSession } from './session.ts';
 import { type AgentConnection, remoteOf, type SessionView, sessionViewFrom } from './session-view.ts';
 import { createTakeover } from './takeover.ts';
+import type { ReservePort } from './tunnel-requests.ts';
 
 export interface SessionsNeeds {
   readonly clock: Clock;
@@ -30,6 +32,7 @@ export interface SessionsNeeds {
   readonly registry: TunnelRegistry;
   readonly rendezvous: Rendezvous;
   readonly held: HeldStreams;
+  readonly reservePort: ReservePort;
 }
 
 /** Opened before its first tunnel opens, closed after its last one has closed. */
@@ -39,6 +42,8 @@ export const createSessions = (needs: SessionsNeeds, { version }: { version: str
   const { clock, registry } = needs;
   const sessions = new Map<AgentId, AgentSession>();
   const listeners = new Set<SessionListener>();
+  // Sessions by the source that they are from.
+  const countBySource = new Map<string, number>();
   const makeRoom = createTakeover({ ...needs, sessionOf: (agentId) => sessions.get(agentId) });
   const server = { agent: 'rstream-engine-ce', version };
 
@@ -52,6 +57,12 @@ export const createSessions = (needs: SessionsNeeds, { version }: { version: str
     const session = sessions.get(tunnel.agentId);
     if (!session) throw fail('AGENT_GONE', { tunnelId: tunnel.id });
     return session.dial(tunnel, source, { signal });
+  };
+
+  const count = (source: string, change: 1 | -1) => {
+    const sessionCount = (countBySource.get(source) ?? 0) + change;
+    if (sessionCount > 0) countBySource.set(source, sessionCount);
+    else countBySource.delete(source);
   };
 
   return {
@@ -69,11 +80,14 @@ export const createSessions = (needs: SessionsNeeds, { version }: { version: str
       if (sessions.size >= LIMITS.sessionsMax) throw fail('SESSION_LIMIT', { limit: LIMITS.sessionsMax });
       const agentId = newAgentId();
       const view = sessionViewFrom(agentId, principal, details, connection, clock.now());
+      const source = sourceOf(connection.remoteAddress);
       const onClosed = () => {
         sessions.delete(agentId);
+        count(source, -1);
         tell('closed', view);
       };
       const options = { view, principal, remote: remoteOf(connection), server, liveness, onClosed };
+      count(source, 1);
       sessions.set(agentId, createSession({ ...needs, makeRoom }, socket, options));
       tell('opened', view);
     },
@@ -82,6 +96,9 @@ export const createSessions = (needs: SessionsNeeds, { version }: { version: str
 
     /** Sessions that are open or closing, oldest first. */
     list: (): readonly SessionView[] => [...sessions.values()].map(({ view }) => view),
+
+    /** Whether an agent is connected from this address, or from the same IPv6 /64. */
+    hasSessionFrom: (address: string): boolean => countBySource.has(sourceOf(address)),
 
     /** Calls at each opening and closing, until the returned function is called. */
     onChange(listener: SessionListener): () => void {

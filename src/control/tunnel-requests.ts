@@ -10,42 +10,67 @@ import type { Logger } from '../base/log.ts';
 import { PERMISSIONS, type Principal, requirePermission } from '../base/principal.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
-import type { TunnelOwner } from '../tunnel/tunnel.ts';
+import type { Tunnel, TunnelOwner } from '../tunnel/tunnel.ts';
 import type { Message } from '../wire/message.ts';
 import type { Channel } from './channel.ts';
 import { reportRefusal } from './refusal.ts';
 
 export type TunnelRequest = Extract<Message, { kind: 'open-tunnel' }>;
 
+/** The port of a TCP tunnel that is about to open. */
+export interface ReservedPort {
+  readonly port: number;
+  /** The tunnel has opened. */
+  assign(tunnel: Tunnel): void;
+  /** It has not. */
+  release(): void;
+}
+
+/** Listens on the port that a TCP tunnel asks for, or on any; undefined for all other tunnels. */
+export type ReservePort = (requested: TunnelProperties) => Promise<ReservedPort | undefined>;
+
 export interface TunnelRequestsNeeds {
   readonly registry: TunnelRegistry;
   readonly channel: Pick<Channel, 'send' | 'isOpen'>;
   /** Takes the names that the request wants over from an older session, where that is allowed. */
   readonly makeRoom: (requested: TunnelProperties) => Promise<void>;
+  readonly reservePort: ReservePort;
   /** Already carries the session's fields. */
   readonly log: Logger;
 }
 
 export const createTunnelRequests = (
-  { registry, channel, makeRoom, log }: TunnelRequestsNeeds,
+  { registry, channel, makeRoom, reservePort, log }: TunnelRequestsNeeds,
   owner: TunnelOwner,
   principal: Principal,
 ) => {
   let waitingCount = 0;
 
-  const waitForRoom = async (requested: TunnelProperties) => {
+  const waitForRoom = async (requested: TunnelProperties): Promise<ReservedPort | undefined> => {
     const limit = LIMITS.tunnelsPerSessionMax;
     if (waitingCount >= limit) throw fail('TUNNEL_LIMIT', { limit });
     waitingCount += 1;
     try {
       await makeRoom(requested);
+      return await reservePort(requested);
     } finally {
       waitingCount -= 1;
     }
   };
 
-  const open = (requestId: string, requested: TunnelProperties) => {
-    const tunnel = registry.open(owner, requested);
+  const register = (requested: TunnelProperties, port: ReservedPort | undefined): Tunnel => {
+    try {
+      const tunnel = registry.open(owner, requested, port?.port);
+      port?.assign(tunnel);
+      return tunnel;
+    } catch (thrown) {
+      port?.release();
+      throw thrown;
+    }
+  };
+
+  const open = (requestId: string, requested: TunnelProperties, port: ReservedPort | undefined) => {
+    const tunnel = register(requested, port);
     try {
       channel.send({ kind: 'tunnel-opened', requestId, properties: tunnel.properties });
     } catch (thrown) {
@@ -60,8 +85,9 @@ export const createTunnelRequests = (
   return async ({ requestId, properties }: TunnelRequest): Promise<void> => {
     try {
       requirePermission(principal, PERMISSIONS.manageTunnels);
-      await waitForRoom(properties);
-      if (channel.isOpen) open(requestId, properties);
+      const port = await waitForRoom(properties);
+      if (channel.isOpen) open(requestId, properties, port);
+      else port?.release();
     } catch (thrown) {
       const error = reportRefusal(log, thrown, {}, 'tunnel refused');
       channel.send({ kind: 'tunnel-refused', requestId, error });

@@ -64,7 +64,7 @@ export const connectUpstream = async (
 };
 
 /** Ends the stream when nobody waits for what is being made of it any more, or when it cannot be made. */
-const cancellable = async <Made>(
+export const cancellable = async <Made>(
   stream: AgentStream,
   signal: AbortSignal,
   make: () => Promise<Made>,

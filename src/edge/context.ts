@@ -9,16 +9,10 @@ import type { Pool } from '../stream/pool.ts';
 import type { Router } from '../tunnel/router.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { VersionChoice } from './connect.ts';
+import type { EdgeConnection } from './connection.ts';
+import type { Policies } from './policies.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { UpstreamConnection } from './sides.ts';
-
-/** What the edge knows of a connection that it is given. */
-export interface EdgeConnection {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly serverName?: string | undefined;
-  readonly alpnProtocol?: string | undefined;
-}
 
 /** What happened to one exchange, or to a request that never became one. */
 export interface ExchangeRecord {
@@ -57,7 +51,8 @@ export interface EdgeContext {
   publicPort(): number;
   isDraining(): boolean;
   poolOf(tunnel: Tunnel, choice: VersionChoice): Pool<UpstreamConnection>;
-  /** Joins both sides after a switch of protocols. */
-  relay(downstream: Duplex, upstream: Duplex): void;
+  readonly policies: Pick<Policies, 'judge' | 'follow'>;
+  /** Joins both sides after a switch of protocols, for as long as the tunnel's policy allows the connection. */
+  relay(tunnel: Tunnel, connection: EdgeConnection, downstream: Duplex, upstream: Duplex): void;
   record(record: ExchangeRecord): void;
 }

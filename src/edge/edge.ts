@@ -1,30 +1,44 @@
 /**
- * The downstream's door: published HTTP, from a terminated connection to the answer.
+ * The downstream's door: from an accepted connection to the answer, or to the end of a raw stream.
  *
  * Flow: the doorstep hands over TLS sockets; http1/ and http2/downstream.ts read requests; exchange.ts carries each to a connection of
- * its tunnel's pool.
+ * its tunnel's pool. Connections of raw tunnels go to raw.ts as they are.
  * Invariant: knows tunnels and streams, never frames or agents' sessions; when it has stopped, no connection, stream or waiter is left.
  */
 import type { Duplex } from 'node:stream';
-import { fail } from '../base/errors.ts';
+import { type EngineError, fail } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
 import type { Logger } from '../base/log.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import { relay } from '../stream/relay.ts';
 import type { Router } from '../tunnel/router.ts';
-import type { EdgeConnection, EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { EdgeConnection } from './connection.ts';
+import type { EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
+import { createDialUpstream } from './dial-upstream.ts';
 import { Http1Downstream } from './http1/downstream.ts';
 import { serveHttp2 } from './http2/downstream.ts';
+import type { Policies } from './policies.ts';
 import { createPools, type PoolsNeeds } from './pools.ts';
+import { speaksHttp2 } from './private-http.ts';
+import { BREAKS, createRawEdge } from './raw.ts';
+import { createTcpPorts, type ListenOnPort, type PortRange } from './tcp-ports.ts';
 
 export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly router: Router;
+  readonly policies: Pick<Policies, 'judge' | 'follow'>;
   /** Peers whose X-Forwarded headers are kept (`trusted_proxies`). */
   readonly trustedProxies: AddressSet;
   /** The port that downstreams use. */
   publicPort(): number;
+  readonly listenOnPort: ListenOnPort;
+}
+
+export interface EdgeSettings extends EdgeOptions {
+  /** Ports of published TCP tunnels; undefined: none is published. */
+  readonly tcpPorts?: PortRange | undefined;
 }
 
 /** A downstream connection, whatever it speaks. */
@@ -35,11 +49,17 @@ interface Draining {
 
 export type Edge = ReturnType<typeof createEdge>;
 
-export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
-  const { clock, sweep, log, router, trustedProxies, publicPort } = needs;
+export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
+  const { clock, sweep, log, router, policies, trustedProxies, publicPort } = needs;
   const connections = new Map<Duplex, Draining>();
   const relays = new Set<Duplex>();
   const pools = createPools(needs, options);
+  const dialUpstream = createDialUpstream(needs);
+  const raw = createRawEdge({ clock, log, policies, dialUpstream }, { idleMs: options.streamIdleMs });
+  const tcpPorts = createTcpPorts(
+    { registry: needs.registry, listen: needs.listenOnPort, accept: raw.accept },
+    { range: options.tcpPorts },
+  );
   let isDraining = false;
 
   const context: EdgeContext = {
@@ -51,47 +71,107 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeOptions) => {
     publicPort,
     isDraining: () => isDraining,
     poolOf: pools.of,
-    relay(downstream, upstream) {
+    policies,
+    relay(tunnel, connection, downstream, upstream) {
       relays.add(downstream);
+      const cut = (error: EngineError) => {
+        const { code, errorId } = error;
+        log.info({ remote: connection.remoteAddress, tunnelId: tunnel.id, code, errorId }, 'stream cut');
+        // Both, as the other would first be let finish what it has.
+        downstream.destroy(error);
+        upstream.destroy(error);
+      };
+      // A private dial was allowed by its credential.
+      const unfollow = connection.tunnel ? () => {} : policies.follow(tunnel, connection, cut);
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(
-        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() =>
-          relays.delete(downstream),
-        ),
+        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() => {
+          relays.delete(downstream);
+          unfollow();
+        }),
         (error) => log.error({ error }, 'relay failed'),
       );
     },
     record: (record) => logRecord(log, record),
   };
 
+  const serve = (socket: Duplex, connection: EdgeConnection): Draining =>
+    connection.alpnProtocol === 'h2'
+      ? serveHttp2(context, socket, connection)
+      : new Http1Downstream(context, socket, connection);
+
+  /** The tunnel that the doorstep meant; a name may have changed hands during the handshake. */
+  const rawTunnel = ({ serverName = '' }: EdgeConnection, mode: 'terminated' | 'passthrough') => {
+    const route = router.route(serverName);
+    if (route.kind !== 'tunnel') return undefined;
+    const { protocol, tlsMode = 'terminated' } = route.tunnel.properties;
+    return protocol === 'tls' && tlsMode === mode ? route.tunnel : undefined;
+  };
+
+  const acceptTls = (socket: Duplex, connection: EdgeConnection, mode: 'terminated' | 'passthrough') => {
+    const tunnel = rawTunnel(connection, mode);
+    const breakOff = mode === 'passthrough' ? BREAKS.tcp : BREAKS.tls;
+    if (tunnel) raw.accept(socket, tunnel, connection, breakOff);
+    else breakOff(socket);
+  };
+
   return {
     /** Takes over a terminated connection that speaks HTTP/1.1, or HTTP/2 where ALPN says so. */
     accept(socket: Duplex, connection: EdgeConnection): void {
-      const serve = () =>
-        connection.alpnProtocol === 'h2'
-          ? serveHttp2(context, socket, connection)
-          : new Http1Downstream(context, socket, connection);
-      connections.set(socket, serve());
+      connections.set(socket, serve(socket, connection));
       socket.once('close', () => connections.delete(socket));
     },
+
+    /** Takes over a connection to a TLS tunnel, terminated. */
+    acceptTerminated: (socket: Duplex, connection: EdgeConnection) =>
+      acceptTls(socket, connection, 'terminated'),
+
+    /** Takes over a connection to a TLS tunnel that is passed through: everything that it has sent is still in the socket. */
+    acceptPassthrough: (socket: Duplex, connection: EdgeConnection) =>
+      acceptTls(socket, connection, 'passthrough'),
+
+    /** Takes over a private dialer that speaks HTTP/1.1, or HTTP/2 with prior knowledge, to one tunnel. */
+    async acceptPrivate(socket: Duplex, dialer: EdgeConnection, tunnel: Tunnel): Promise<void> {
+      connections.set(socket, { drain: () => socket.destroy() });
+      socket.once('close', () => connections.delete(socket));
+      const isHttp2 = await speaksHttp2(socket, clock);
+      if (isHttp2 === undefined || socket.destroyed) return void socket.destroy();
+      const connection = { ...dialer, tunnel, alpnProtocol: isHttp2 ? 'h2' : 'http/1.1' };
+      connections.set(socket, serve(socket, connection));
+    },
+
+    /** One stream of raw bytes to the upstream of a tunnel, for private dials. */
+    dialUpstream,
+
+    /** The port of a TCP tunnel that is about to open. */
+    reservePort: tcpPorts.reserve,
 
     /** Answers what is being answered and closes the rest; new requests get ENGINE_DRAINING. */
     drain(): void {
       isDraining = true;
+      raw.drain();
       for (const connection of connections.values()) connection.drain();
     },
 
-    /** Ends everything now. */
-    destroy(): void {
+    /** Ends everything now; resolves when the raw connections are closed, of which nobody else knows. */
+    async destroy(): Promise<void> {
       isDraining = true;
+      tcpPorts.close();
+      const rawClosed = raw.destroy();
       for (const socket of [...connections.keys(), ...relays]) socket.destroy();
       pools.close();
+      await rawClosed;
     },
 
-    /** Downstream connections, switched ones included. */
+    /** Downstream connections, switched and raw ones included. */
     get connectionCount(): number {
-      return connections.size;
+      return connections.size + raw.connectionCount;
+    },
+
+    /** TCP ports that are listened on. */
+    get portCount(): number {
+      return tcpPorts.count;
     },
 
     /** Upstream connections with room, and waiters, of all pools. */

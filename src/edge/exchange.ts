@@ -1,5 +1,5 @@
 /**
- * One downstream request and its answer: route, acquire, forward, record.
+ * One downstream request and its answer: route, judge, acquire, forward, record.
  *
  * Flow: a downstream connection makes an Exchange and calls `begin`; a stream comes from the tunnel's pool; bytes then run between the
  * two sides through the methods below, each side pausing the other when it is slow. Every way out ends in `#finish`, which records.
@@ -8,7 +8,7 @@
  * Limits: the waits of EdgeOptions; all are idle times, none bounds the length of an exchange that moves.
  */
 import type { Duplex } from 'node:stream';
-import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
+import { EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeContext } from './context.ts';
@@ -28,6 +28,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   readonly #downstream: Downstream;
   #state: (typeof STATE)[keyof typeof STATE] = STATE.routing;
   #tunnel: Tunnel | undefined;
+  #unfollow: (() => void) | undefined;
   #pool: Pool<UpstreamConnection> | undefined;
   #upstream: Upstream | undefined;
   #isRetry = false;
@@ -59,10 +60,11 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   /** Routes the request and takes or asks for a stream. */
   begin(): void {
     if (this.#edge.isDraining()) return this.#refuse(fail('ENGINE_DRAINING'));
-    const route = this.#edge.router.route(this.request.authority);
-    if (route.kind === 'unknown') return this.#refuse(fail('HOST_UNKNOWN'));
-    if (route.kind === 'gone') return this.#refuse(fail('AGENT_GONE'));
-    this.#tunnel = route.tunnel;
+    const tunnel = this.#route();
+    if (tunnel instanceof EngineError) return this.#refuse(tunnel);
+    this.#tunnel = tunnel;
+    const denial = this.#judge(tunnel);
+    if (denial) return this.#refuse(denial);
     const { framing } = this.request;
     const { requestBodyBytesMax } = this.#edge.options;
     if (
@@ -71,7 +73,31 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
       framing.length > requestBodyBytesMax
     )
       return this.#refuse(fail('REQUEST_BODY_TOO_LARGE', { limit: requestBodyBytesMax }));
-    this.#takeFrom(this.#edge.poolOf(route.tunnel, needsHttp1(this.request) ? 'http/1.1' : 'any'));
+    this.#takeFrom(this.#edge.poolOf(tunnel, needsHttp1(this.request) ? 'http/1.1' : 'any'));
+  }
+
+  #route(): Tunnel | EngineError {
+    // A private dialer has said which tunnel it means, and may call it what it likes.
+    const { tunnel } = this.#downstream.connection;
+    if (tunnel) return tunnel;
+    const route = this.#edge.router.route(this.request.authority);
+    if (route.kind === 'unknown') return fail('HOST_UNKNOWN');
+    if (route.kind === 'gone') return fail('AGENT_GONE');
+    // A reused connection may ask for the name of a tunnel whose bytes are not HTTP: a new one would reach it.
+    return route.tunnel.properties.protocol === 'http' ? route.tunnel : fail('MISDIRECTED_REQUEST');
+  }
+
+  /** Undefined when the downstream may reach the tunnel, as long as it may. */
+  #judge(tunnel: Tunnel): EngineError | undefined {
+    const { connection } = this.#downstream;
+    // A private dial was allowed by its credential.
+    if (connection.tunnel) return undefined;
+    const denial = this.#edge.policies.judge(tunnel, connection);
+    // A connection that was made to another host has met that host's rules; the downstream is to make one to this (RFC 9110 7.4).
+    if (denial)
+      return connection.serverName === tunnel.properties.hostname ? denial : fail('MISDIRECTED_REQUEST');
+    this.#unfollow = this.#edge.policies.follow(tunnel, connection, (error) => this.#failAnswer(error));
+    return undefined;
   }
 
   // The pool's two answers.
@@ -104,12 +130,13 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
 
   #acquire(pool: Pool<UpstreamConnection>): void {
     this.#state = STATE.acquiring;
-    pool.acquire(this, { address: this.#downstream.remoteAddress, port: this.#downstream.remotePort });
+    const { remoteAddress: address, remotePort: port } = this.#downstream.connection;
+    pool.acquire(this, { address, port });
   }
 
   #send(upstream: Upstream): void {
     upstream.begin(this, this.request, {
-      remoteAddress: this.#downstream.remoteAddress,
+      remoteAddress: this.#downstream.connection.remoteAddress,
       publicPort: this.#edge.publicPort(),
       isTrustedProxy: this.#downstream.isTrustedProxy,
     });
@@ -204,7 +231,9 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     this.#finish();
     // RFC 9110 6.4.1: neither a 101 nor the 2xx of a CONNECT has a length, whatever its headers say.
     const headers = withoutLength(head.headers);
-    this.#edge.relay(this.#downstream.switchProtocol({ ...head, headers }, facts), bytes);
+    const { connection } = this.#downstream;
+    const raw = this.#downstream.switchProtocol({ ...head, headers }, facts);
+    this.#edge.relay(this.#tunnel as Tunnel, connection, raw, bytes);
   }
 
   upstreamDrained(): void {
@@ -257,9 +286,10 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
 
   #finish(error?: EngineError): void {
     this.#state = STATE.done;
+    this.#unfollow?.();
     this.#edge.record({
       request: this.request,
-      remoteAddress: this.#downstream.remoteAddress,
+      remoteAddress: this.#downstream.connection.remoteAddress,
       tunnel: this.#tunnel,
       status: error ? error.row.status : this.#status,
       error,

@@ -165,10 +165,11 @@ export const upstreamHeaders = (
     if (isHopByHop(kind) || (isHttp2 && kind === CLASS.transferEncoding)) continue;
     if (kind === CLASS.te && !(isHttp2 && value === 'trailers')) continue;
     if (kind === CLASS.forwarded) {
-      if (!forwarded.isTrustedProxy) continue;
       const lowerName = name.toLowerCase();
+      // No proxy writes the underscore forms: they are what a downstream got past it.
+      if (!forwarded.isTrustedProxy || lowerName.includes('_')) continue;
       if (lowerName === 'x-forwarded-for') {
-        keptFor += `${value}, `;
+        if (value !== '') keptFor += `${value}, `;
         continue;
       }
       kept = (kept ?? new Set()).add(lowerName);

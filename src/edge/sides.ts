@@ -7,6 +7,7 @@
 import type { Duplex } from 'node:stream';
 import type { EngineError } from '../base/errors.ts';
 import type { Pooled } from '../stream/pool.ts';
+import type { EdgeConnection } from './connection.ts';
 import type { ForwardedFacts, HeaderFacts } from './headers.ts';
 import type { HeaderList, ResponseHead } from './http1/head.ts';
 import type { DownstreamRequest } from './request.ts';
@@ -24,8 +25,7 @@ export type AnswerBody =
 
 /** The side that asked. */
 export interface Downstream {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
+  readonly connection: EdgeConnection;
   /** Whether it is one of the operator's own proxies. */
   readonly isTrustedProxy: boolean;
   /** Whether bodies may be written in framed form. */

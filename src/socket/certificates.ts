@@ -1,8 +1,8 @@
 /**
- * The engine's certificate and key, read from PEM files and read again when they change (protocol.md 14.3).
+ * The engine's certificates and keys, read from PEM files and read again when one of them changes (protocol.md 14.3).
  *
- * Flow: terminate.ts asks for the current pair at every handshake and rebuilds its TLS context when it got another one.
- * Invariant: `current` is always a pair that TLS can use; a replacement that is not leaves the old one in place.
+ * Flow: terminate.ts asks for the current pairs at every handshake and rebuilds its TLS context when it got others.
+ * Invariant: `current` is always what TLS can use; a replacement that is not leaves all the old ones in place.
  * Limits: the files are looked at once per certificateCheckMs at most.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
@@ -13,13 +13,15 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 
-/** A certificate chain and its key, known to fit each other. Another pair is another object. */
+/** A certificate chain and its key, known to fit each other. */
 export interface CertificatePair {
   /** PEM: the certificate, then those that lead to a root. */
   readonly cert: Buffer;
   readonly key: Buffer;
   /** Milliseconds since 1970. */
   readonly expiresAt: number;
+  /** Of the key, as Node names it: `ec`, `rsa` ... */
+  readonly kind: string;
 }
 
 export interface CertificateFiles {
@@ -27,29 +29,34 @@ export interface CertificateFiles {
   readonly keyFile: string;
 }
 
-/** Holds the pair. */
+/** Holds the pairs. */
 export interface Certificates {
-  /** The pair for a handshake that begins now. */
-  current(): CertificatePair;
+  /** The pairs for a handshake that begins now, one of each kind of key. Other pairs are another list. */
+  current(): readonly CertificatePair[];
 }
 
 /**
- * Loads the pair.
- * @throws CERTIFICATE_INVALID when it cannot be read or used; one that has expired only gets a warning
+ * Loads the pairs.
+ * @param files at least one; several only of different kinds (ECDSA and RSA), between which each handshake chooses
+ * @throws CERTIFICATE_INVALID when one cannot be read or used; one that has expired only gets a warning
  */
 export const createCertificates = (
   needs: { readonly log: Logger; readonly clock: Clock },
-  files: CertificateFiles,
+  files: readonly CertificateFiles[],
 ): Certificates => {
   const { log, clock } = needs;
   let seen = stampFrom(files);
-  let pair = pairFrom(files);
+  let pairs = pairsFrom(files);
   let checkedAt = clock.elapsed();
 
-  const warnOfExpiry = () => {
-    if (pair.expiresAt <= clock.now())
-      log.warn({ certFile: files.certFile, expiresAt: pair.expiresAt }, 'the certificate has expired');
+  const eachPair = (told: (fields: { certFile: string | undefined; expiresAt: number }) => void) => {
+    for (const [index, { expiresAt }] of pairs.entries())
+      told({ certFile: files[index]?.certFile, expiresAt });
   };
+  const warnOfExpiry = () =>
+    eachPair((fields) => {
+      if (fields.expiresAt <= clock.now()) log.warn(fields, 'the certificate has expired');
+    });
 
   const reload = () => {
     // The stamp is taken before the files are read: what changes in between is seen next time.
@@ -57,8 +64,8 @@ export const createCertificates = (
     if (stamp === seen) return;
     seen = stamp;
     try {
-      pair = pairFrom(files);
-      log.info({ certFile: files.certFile, expiresAt: pair.expiresAt }, 'the certificate was reloaded');
+      pairs = pairsFrom(files);
+      eachPair((fields) => log.info(fields, 'the certificate was reloaded'));
       warnOfExpiry();
     } catch (error) {
       log.warn({ code: 'CERTIFICATE_INVALID', error }, 'the new certificate is ignored, the old one stays');
@@ -73,13 +80,14 @@ export const createCertificates = (
         checkedAt = nowMs;
         reload();
       }
-      return pair;
+      return pairs;
     },
   };
 };
 
 /** Text that differs whenever one of the files does. */
-const stampFrom = (files: CertificateFiles): string => `${stampOf(files.certFile)} ${stampOf(files.keyFile)}`;
+const stampFrom = (files: readonly CertificateFiles[]): string =>
+  files.map(({ certFile, keyFile }) => `${stampOf(certFile)} ${stampOf(keyFile)}`).join(' ');
 
 const stampOf = (path: string): string => {
   try {
@@ -89,6 +97,21 @@ const stampOf = (path: string): string => {
   } catch {
     return 'unreadable';
   }
+};
+
+/** All of them or none: a rotation is taken up when its last file is in place. */
+const pairsFrom = (files: readonly CertificateFiles[]): readonly CertificatePair[] => {
+  const pairs = files.map(pairFrom);
+  for (const [index, { kind }] of pairs.entries()) {
+    const first = pairs.findIndex((pair) => pair.kind === kind);
+    if (first === index) continue;
+    // OpenSSL holds one of each kind, and would drop the first without a word.
+    const names = `${files[first]?.certFile} and ${files[index]?.certFile}`;
+    throw fail('CERTIFICATE_INVALID', {
+      problem: `${names} both have a key of kind ${kind}; there can be one`,
+    });
+  }
+  return pairs;
 };
 
 const pairFrom = (files: CertificateFiles): CertificatePair => {
@@ -101,7 +124,8 @@ const pairFrom = (files: CertificateFiles): CertificatePair => {
   if (!certificate.checkPrivateKey(privateKey))
     throw fail('CERTIFICATE_INVALID', { problem: `the key in ${keyFile} does not belong to ${certFile}` });
   parsed(() => createSecureContext({ cert, key }), `${certFile} holds a chain that TLS cannot use`);
-  return { cert, key, expiresAt: Date.parse(certificate.validTo) };
+  const expiresAt = Date.parse(certificate.validTo);
+  return { cert, key, expiresAt, kind: privateKey.asymmetricKeyType ?? '' };
 };
 
 const contentOf = (path: string): Buffer => {

@@ -20,6 +20,9 @@ export interface ClientHello {
   /** Key exchange groups. */
   readonly groups: readonly number[];
   readonly ciphers: readonly number[];
+  /** Types of all extensions, those that are not read included. */
+  readonly extensions: readonly number[];
+  readonly signatureAlgorithms: readonly number[];
   /** Length on the wire, record headers included. */
   readonly bytes: number;
 }
@@ -40,9 +43,10 @@ const RECORD_HEADER_BYTES = 5;
 const CLIENT_HELLO = 1;
 const MESSAGE_HEADER_BYTES = 4;
 const TLS_1_2 = 0x0303;
-const EXTENSION = { serverName: 0, groups: 10, alpn: 16, versions: 43 } as const;
+const EXTENSION = { serverName: 0, groups: 10, signatures: 13, alpn: 16, versions: 43 } as const;
 
-const METHOD = /^[A-Z]{3,16} /;
+// A PROXY header that nobody may send here is no request.
+const METHOD = /^(?!PROXY )[A-Z]{3,16} /;
 const METHOD_BEGUN = /^[A-Z]{1,16}$/;
 
 const malformed = (): EngineError => fail('CLIENT_HELLO_MALFORMED');
@@ -175,7 +179,7 @@ const clientHelloFrom = (body: Buffer, bytes: number): ClientHello => {
   // TLS 1.2 and older may end here.
   const extensions = isAtEnd(cursor) ? NO_EXTENSIONS : extensionsFrom(takeVector(cursor, 2));
   if (!isAtEnd(cursor)) throw malformed();
-  const { serverName, alpnProtocols = [], versions, groups = [] } = extensions;
+  const { serverName, alpnProtocols = [], versions, groups = [], signatureAlgorithms = [] } = extensions;
   return {
     ...(serverName !== undefined && { serverName }),
     alpnProtocols,
@@ -183,27 +187,32 @@ const clientHelloFrom = (body: Buffer, bytes: number): ClientHello => {
     versions: versions ?? [Math.min(legacyVersion, TLS_1_2)],
     groups,
     ciphers,
+    extensions: extensions.types,
+    signatureAlgorithms,
     bytes,
   };
 };
 
 /** The extensions that are read; a missing field was not sent. */
 interface Extensions {
+  readonly types: number[];
   serverName?: string;
   alpnProtocols?: string[];
   versions?: number[];
   groups?: number[];
+  signatureAlgorithms?: number[];
 }
 
-const NO_EXTENSIONS: Extensions = {};
+const NO_EXTENSIONS: Extensions = { types: [] };
 
 /** RFC 8446 4.2: one that came twice is refused, else the last one would win here and perhaps the first one in OpenSSL. */
 const extensionsFrom = (bytes: Buffer): Extensions => {
-  const extensions: Extensions = {};
+  const extensions: Extensions = { types: [] };
   const cursor = cursorFrom(bytes);
   while (!isAtEnd(cursor)) {
     const type = takeNumber(cursor, 2);
     const data = takeVector(cursor, 2);
+    if (!isGrease(type)) extensions.types.push(type);
     if (type === EXTENSION.serverName) {
       if (extensions.serverName !== undefined) throw malformed();
       extensions.serverName = serverNameFrom(data);
@@ -216,6 +225,9 @@ const extensionsFrom = (bytes: Buffer): Extensions => {
     } else if (type === EXTENSION.groups) {
       if (extensions.groups) throw malformed();
       extensions.groups = numbersFrom(onlyVector(data, 2));
+    } else if (type === EXTENSION.signatures) {
+      if (extensions.signatureAlgorithms) throw malformed();
+      extensions.signatureAlgorithms = numbersFrom(onlyVector(data, 2));
     }
   }
   return extensions;

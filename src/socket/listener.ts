@@ -1,23 +1,24 @@
 /**
  * The doorstep: accepts, counts and in the end closes every connection of the one TLS port.
  *
- * Flow: each accepted socket goes to receive.ts, which finds its room.
+ * Flow: each accepted socket goes to receive.ts, which finds its room; what is dropped is noted in arrivals.ts, for all listeners.
  * Invariant: a socket is counted from accept to close, whoever owns it by then, and none of its errors is ever without a listener.
- * Limits: connectionsMax (option); what comes beyond it is dropped before anything is allocated for it.
+ * Limits: connectionsMax (option) and handshakesMax; what comes beyond them is dropped before anything is allocated for it.
  */
 import { createServer, type DropArgument, type Socket } from 'node:net';
-import { fail } from '../base/errors.ts';
-import { newErrorId } from '../base/ids.ts';
-import { addressWithPort, canonicalAddress } from '../base/ip.ts';
+import { canonicalAddress } from '../base/ip.ts';
 import { Lifecycle } from '../base/lifecycle.ts';
 import { LIMITS } from '../base/limits.ts';
 import { inBackground } from '../base/time.ts';
 import { bind, type ListenAddress } from './bind.ts';
+import type { Drops } from './drops.ts';
 import { createReceiver, type ReceiverNeeds, type ReceiverOptions } from './receive.ts';
 
 export interface DoorstepOptions extends ReceiverOptions {
   readonly listenAddress: ListenAddress;
   readonly connectionsMax: number;
+  /** Connections at once whose TLS is not up yet; the limit of LIMITS unless told otherwise. */
+  readonly handshakesMax?: number;
 }
 
 /** The open door. */
@@ -34,15 +35,21 @@ export interface Doorstep {
   destroy(): Promise<void>;
   /** Connections that are open, in whatever state. */
   readonly connectionCount: number;
+  /** Connections whose TLS is not up yet. */
+  readonly handshakeCount: number;
+  /** How many connections were dropped for being too many, by reason. */
+  readonly dropCounts: Drops['counts'];
 }
 
 /** Makes the doorstep; it accepts nothing before `listen`. */
 export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): Doorstep => {
-  const { log } = needs;
+  const { log, arrivals } = needs;
+  const { handshakesMax = LIMITS.handshakesMax } = options;
   const life = new Lifecycle();
   const sockets = new Set<Socket>();
   const receive = createReceiver(needs, options);
-  const serverOnDrop = createDropLog(needs, options.connectionsMax);
+  // Those among them whose TLS is not up yet.
+  const arriving = new Set<Socket>();
 
   const server = createServer({
     // A peer that has finished sending may still be waiting for the answer.
@@ -58,14 +65,27 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
   };
   function socketOnClose(this: Socket) {
     sockets.delete(this);
+    arriving.delete(this);
     finishWhenEmpty();
   }
-  const socketOnFault = (error: unknown) => log.error({ error }, 'a connection was not received');
   const serverOnConnection = (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', ignore).on('close', socketOnClose);
-    inBackground(receive(socket), socketOnFault);
+    if (arriving.size >= handshakesMax) return arrivals.drop(socket, 'HANDSHAKE_LIMIT', handshakesMax);
+    arriving.add(socket);
+    inBackground(
+      receive(socket).finally(() => arriving.delete(socket)),
+      (error) => {
+        log.error({ error }, 'a connection was not received');
+        socket.destroy();
+      },
+    );
   };
+  const serverOnDrop = (dropped: DropArgument | undefined) =>
+    arrivals.drops.note('CONNECTION_LIMIT', options.connectionsMax, {
+      remoteAddress: canonicalAddress(dropped?.remoteAddress),
+      remotePort: dropped?.remotePort ?? 0,
+    });
   // Out of file descriptors, mostly. The server goes on accepting when there are some again.
   const serverOnError = (error: Error) => log.error({ error }, 'a connection could not be accepted');
 
@@ -91,24 +111,14 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
     get connectionCount() {
       return sockets.size;
     },
+    get handshakeCount() {
+      return arriving.size;
+    },
+    get dropCounts() {
+      return arrivals.drops.counts;
+    },
   };
 };
 
 // 'close' follows every error and is what counts.
 const ignore = () => {};
-
-/** Says how many connections were dropped, but not once for each: at the limit there may be thousands of them. */
-const createDropLog = ({ clock, log }: ReceiverNeeds, limit: number) => {
-  let droppedCount = 0;
-  let loggedMs = Number.NEGATIVE_INFINITY;
-  return (dropped: DropArgument | undefined) => {
-    droppedCount += 1;
-    const nowMs = clock.elapsed();
-    if (nowMs - loggedMs < LIMITS.connectionLimitLogMs) return;
-    loggedMs = nowMs;
-    const error = fail('CONNECTION_LIMIT', { limit });
-    const remote = addressWithPort(canonicalAddress(dropped?.remoteAddress), dropped?.remotePort ?? 0);
-    log.warn({ code: error.code, errorId: newErrorId(), droppedCount, remote }, error.message);
-    droppedCount = 0;
-  };
-};

@@ -1,14 +1,14 @@
 /**
  * Reads the ClientHello of a raw socket and puts it back, so that the socket can still become anything.
  *
- * Flow: listener.ts calls it for every accepted socket; client-hello.ts parses.
+ * Flow: receive.ts calls it for every socket that has arrived; client-hello.ts parses.
  * Invariant: afterwards the socket is paused and free of our listeners; after a hello it holds every byte that it had sent.
  * Limits: tlsHandshakeMsMax (handed in), clientHelloBytesMax.
  */
 import type { Socket } from 'node:net';
-import { fail } from '../base/errors.ts';
 import type { Clock } from '../base/time.ts';
 import { type ClientHello, createClientHelloParser } from './client-hello.ts';
+import { readOpening } from './opening.ts';
 
 /**
  * Waits for a whole ClientHello.
@@ -20,40 +20,12 @@ export const peekClientHello = (
   socket: Socket,
   clock: Clock,
   msMax: number,
-): Promise<ClientHello | undefined> =>
-  new Promise((resolve, reject) => {
-    const parser = createClientHelloParser();
-
-    const settle = () => {
-      deadline.cancel();
-      socket.off('data', socketOnData).off('end', socketOnGone).off('error', socketOnGone);
-      socket.off('close', socketOnGone).pause();
-    };
-    const refuse = (error: unknown) => {
-      settle();
-      reject(error);
-    };
-    const socketOnData = (chunk: Buffer) => {
-      let hello: ClientHello | undefined;
-      try {
-        hello = parser.push(chunk);
-      } catch (error) {
-        return refuse(error);
-      }
-      if (!hello) return;
-      settle();
-      socket.unshift(parser.received);
-      resolve(hello);
-    };
-    const socketOnGone = () => {
-      settle();
-      resolve(undefined);
-    };
-
-    const deadline = clock.after(msMax, () => refuse(fail('CLIENT_HELLO_TIMEOUT')));
-    socket
-      .on('data', socketOnData)
-      .on('end', socketOnGone)
-      .on('error', socketOnGone)
-      .on('close', socketOnGone);
+): Promise<ClientHello | undefined> => {
+  const parser = createClientHelloParser();
+  return readOpening(socket, clock, {
+    push: parser.push,
+    returned: () => parser.received,
+    msMax,
+    lateCode: 'CLIENT_HELLO_TIMEOUT',
   });
+};

@@ -1,7 +1,8 @@
 /**
  * One connection from accept to the room that owns it.
  *
- * Flow: listener.ts hands in each socket; peek.ts -> dispatch.ts -> terminate.ts -> onAgent, onApi or onPublished; or refuse.ts.
+ * Flow: listener.ts hands in each socket; arrivals.ts -> peek.ts -> dispatch.ts -> terminate.ts -> onAgent, onApi, onPublished or onRaw; without
+ * terminate.ts onPassthrough; or refuse.ts.
  * Invariant: every refusal is one line in the log with its code and an error id; a peer that merely leaves (health checks, port
  * scans) is a debug line.
  * Limits: tlsHandshakeMsMax from accept to the end of the handshake.
@@ -10,10 +11,12 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import { newErrorId } from '../base/ids.ts';
-import { addressWithPort, canonicalAddress } from '../base/ip.ts';
+import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
+import type { TlsDemands, TlsVersion } from '../base/tls.ts';
+import type { Arrival, Arrivals } from './arrivals.ts';
 import type { Certificates } from './certificates.ts';
 import type { ClientHello } from './client-hello.ts';
 import {
@@ -21,63 +24,82 @@ import {
   type Destination,
   destinationFrom,
   type PublishedMode,
-  type TlsVersion,
+  versionFloor,
 } from './dispatch.ts';
+import { ja4From } from './ja4.ts';
 import { peekClientHello } from './peek.ts';
+import type { PostQuantum } from './post-quantum.ts';
 import { refuse } from './refuse.ts';
-import { createTerminator, type Terminator } from './terminate.ts';
+import { createTerminator, type Terminator, type TlsPolicy } from './terminate.ts';
+import { createTerminators } from './terminators.ts';
 
-/** What is known of a connection once its TLS is up. */
-export interface ConnectionInfo {
-  /** Canonical (base/ip.ts); '' when the peer was gone before the system could be asked. */
-  readonly remoteAddress: string;
-  readonly remotePort: number;
-  readonly localPort: number;
+/** What is known of a connection by its ClientHello: all there is to know where its TLS is not ours. */
+export interface PeekedConnection extends Arrival {
   /** As in `hello`. */
   readonly serverName?: string;
-  /** What was agreed on; absent when the peer sent no ALPN. */
+  readonly hello: ClientHello;
+  /** Fingerprint of the client, by its hello. */
+  readonly ja4: string;
+}
+
+/** What is known of a connection once its TLS is up. */
+export interface ConnectionInfo extends PeekedConnection {
+  /** What was agreed on; absent when the peer sent no ALPN, or none is negotiated here. */
   readonly alpnProtocol?: string;
   /** `TLSv1.2` or `TLSv1.3`. */
   readonly tlsVersion: string;
   /** The suite's IANA name. */
   readonly cipher: string;
-  readonly hello: ClientHello;
+  /** Whether the key exchange is known to be post-quantum: Node does not tell a server the group, but here it may have allowed no other. */
+  readonly isPostQuantum: boolean;
   /** SHA-256 of the client's leaf certificate in lower-case hex. The handshake has proved that the peer has its key, and nothing else. */
   readonly certificateFingerprint?: string;
-  /** Milliseconds since 1970. */
-  readonly acceptedAt: number;
 }
 
 /** Takes over a connection: not flowing yet, its errors have a listener, half-close is on. */
 export type ConnectionHandler = (socket: TLSSocket, connection: ConnectionInfo) => void;
 
+/** Takes over a connection that still holds its ClientHello: paused, its errors have a listener, half-close is on. */
+export type PassthroughHandler = (socket: Socket, connection: PeekedConnection) => void;
+
 export interface ReceiverNeeds {
   readonly clock: Clock;
   readonly log: Logger;
+  /** One for all listeners of an engine. */
+  readonly arrivals: Arrivals;
   readonly certificates: Certificates;
   readonly publishedMode: (serverName: string) => PublishedMode;
   readonly onAgent: ConnectionHandler;
   readonly onApi: ConnectionHandler;
+  /** HTTP. */
   readonly onPublished: ConnectionHandler;
+  /** The bytes of a TLS tunnel that is terminated here. */
+  readonly onRaw: ConnectionHandler;
+  readonly onPassthrough: PassthroughHandler;
 }
 
 export interface ReceiverOptions {
   /** Lower case. */
   readonly engineHost: string;
-  /** For the Engine API and what is published; agents need TLS 1.3. */
+  /** For the Engine API; agents need TLS 1.3, and what is published tells its own. */
   readonly versionMin: TlsVersion;
-  /** ALPN of what is published, by preference; `http/1.1` alone by default, as for the Engine API. */
+  /** ALPN of published HTTP, by preference; `http/1.1` alone by default, as for the Engine API. */
   readonly publishedProtocols?: readonly string[];
+  /** For everybody; `prefer` by default. */
+  readonly postQuantum?: PostQuantum;
+  /** For what is published, where that is more than for everybody. */
+  readonly publishedPostQuantum?: PostQuantum;
 }
 
 /**
  * Makes the function that takes a freshly accepted socket through the door; the socket has an 'error' listener already.
  */
 export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) => {
-  const { clock, log } = needs;
-  const { engineHost, versionMin } = options;
-  const facts = { engineHost, versionMin, publishedMode: needs.publishedMode };
-  const rooms = roomsFrom(needs, options);
+  const { clock, log, arrivals } = needs;
+  const { engineHost, versionMin, postQuantum = 'prefer', publishedPostQuantum = postQuantum } = options;
+  const { publishedMode } = needs;
+  const facts = { engineHost, versionMin, postQuantum, publishedPostQuantum, publishedMode };
+  const roomOf = roomsFrom(needs, { ...options, postQuantum, publishedPostQuantum });
 
   const logRefusal = (error: EngineError, errorId: string, remote: string, hostname: string | undefined) => {
     const fields = { code: error.code, errorId, remote, hostname };
@@ -89,7 +111,9 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
   /** Never rejects. */
   return async (socket: Socket): Promise<void> => {
     const startedMs = clock.elapsed();
-    const arrival = arrivalFrom(socket, clock);
+    const msLeft = () => LIMITS.tlsHandshakeMsMax - (clock.elapsed() - startedMs);
+    const arrival = await arrivals.arrive(socket);
+    if (!arrival) return;
     const remote = addressWithPort(arrival.remoteAddress, arrival.remotePort);
     const leave = () => {
       socket.destroy();
@@ -97,15 +121,16 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
     };
     let hello: ClientHello | undefined;
     try {
-      hello = await peekClientHello(socket, clock, LIMITS.tlsHandshakeMsMax);
+      hello = await peekClientHello(socket, clock, msLeft());
       if (!hello) return leave();
       const destination = destinationFrom(hello, facts);
       if (destination.kind === 'refuse') throw fail(destination.code);
-      const { terminator, handler } = rooms[destination.kind];
-      const msLeft = LIMITS.tlsHandshakeMsMax - (clock.elapsed() - startedMs);
-      const tlsSocket = await terminator.finish(socket, msLeft);
+      const peeked = peekedFrom(hello, arrival);
+      if (destination.kind === 'passthrough') return needs.onPassthrough(socket, peeked);
+      const { terminator, handler, isPostQuantum } = roomOf(destination);
+      const tlsSocket = await terminator.finish(socket, msLeft());
       if (!tlsSocket || tlsSocket.destroyed) return leave();
-      handler(tlsSocket, connectionInfoFrom(tlsSocket, hello, arrival));
+      handler(tlsSocket, connectionInfoFrom(tlsSocket, peeked, isPostQuantum));
     } catch (thrown) {
       const error = engineErrorFrom(thrown);
       const errorId = newErrorId();
@@ -115,43 +140,79 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
   };
 };
 
-/** Where connections that are not refused end up: how their TLS is finished, and who takes them. */
+/** Where a connection ends up whose TLS is finished here: how that is done, and who takes it. */
+interface Room {
+  readonly terminator: Terminator;
+  readonly handler: ConnectionHandler;
+  readonly isPostQuantum: boolean;
+}
+
+type Terminated = Exclude<Destination, { kind: 'refuse' | 'passthrough' }>;
+
 const roomsFrom = (
   needs: ReceiverNeeds,
-  options: ReceiverOptions,
-): Record<Exclude<Destination['kind'], 'refuse'>, { terminator: Terminator; handler: ConnectionHandler }> => {
-  const { versionMin, publishedProtocols = ['http/1.1'] } = options;
+  options: ReceiverOptions & {
+    readonly postQuantum: PostQuantum;
+    readonly publishedPostQuantum: PostQuantum;
+  },
+): ((destination: Terminated) => Room) => {
+  const { versionMin, publishedProtocols = ['http/1.1'], postQuantum, publishedPostQuantum } = options;
+  const terminatorOf = createTerminators(needs);
+  const policyFrom = (
+    demands: TlsDemands,
+    alpnProtocols: readonly string[],
+    mode = publishedPostQuantum,
+  ): TlsPolicy => ({
+    ...demands,
+    versionMin: versionFloor(demands.versionMin, mode),
+    alpnProtocols,
+    postQuantum: mode,
+  });
+  // These two never share tickets with what agents choose, nor their place with it.
   const agentPolicy = {
-    versionMin: 'TLSv1.3',
-    alpnProtocols: [AGENT_PROTOCOL],
+    ...policyFrom({ versionMin: 'TLSv1.3' }, [AGENT_PROTOCOL], postQuantum),
     requestsCertificate: true,
-  } as const;
-  const apiPolicy = { versionMin, alpnProtocols: ['http/1.1'] };
-  const publishedPolicy = { versionMin, alpnProtocols: publishedProtocols };
-  return {
-    agent: { terminator: createTerminator(needs, agentPolicy), handler: needs.onAgent },
-    api: { terminator: createTerminator(needs, apiPolicy), handler: needs.onApi },
-    published: { terminator: createTerminator(needs, publishedPolicy), handler: needs.onPublished },
+  };
+  const apiPolicy = policyFrom({ versionMin }, ['http/1.1'], postQuantum);
+  const room = (terminator: Terminator, handler: ConnectionHandler, mode = publishedPostQuantum): Room => ({
+    terminator,
+    handler,
+    isPostQuantum: mode === 'require',
+  });
+  const agent = room(createTerminator(needs, agentPolicy), needs.onAgent, postQuantum);
+  const api = room(createTerminator(needs, apiPolicy), needs.onApi, postQuantum);
+
+  return (destination) => {
+    switch (destination.kind) {
+      case 'agent':
+        return agent;
+      case 'api':
+        return api;
+      case 'published':
+        return room(terminatorOf(policyFrom(destination.demands, publishedProtocols)), needs.onPublished);
+      case 'raw':
+        return room(terminatorOf(policyFrom(destination.demands, destination.alpnProtocols)), needs.onRaw);
+    }
   };
 };
 
-type Arrival = Pick<ConnectionInfo, 'remoteAddress' | 'remotePort' | 'localPort' | 'acceptedAt'>;
-
-/** Asked for at once, as the system forgets a peer together with its connection. */
-const arrivalFrom = (socket: Socket, clock: Clock): Arrival => ({
-  remoteAddress: canonicalAddress(socket.remoteAddress),
-  remotePort: socket.remotePort ?? 0,
-  localPort: socket.localPort ?? 0,
-  acceptedAt: clock.now(),
-});
-
-const connectionInfoFrom = (tlsSocket: TLSSocket, hello: ClientHello, arrival: Arrival): ConnectionInfo => ({
+const peekedFrom = (hello: ClientHello, arrival: Arrival): PeekedConnection => ({
   ...arrival,
   ...(hello.serverName !== undefined && { serverName: hello.serverName }),
+  hello,
+  ja4: ja4From(hello),
+});
+
+const connectionInfoFrom = (
+  tlsSocket: TLSSocket,
+  peeked: PeekedConnection,
+  isPostQuantum: boolean,
+): ConnectionInfo => ({
+  ...peeked,
   ...(tlsSocket.alpnProtocol && { alpnProtocol: tlsSocket.alpnProtocol }),
   tlsVersion: tlsSocket.getProtocol() ?? '',
   cipher: tlsSocket.getCipher().standardName,
-  hello,
+  isPostQuantum,
   ...certificateFactFrom(tlsSocket),
 });
 

@@ -10,12 +10,15 @@ import type { EngineError, ErrorCode } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 
-/** TLS alert descriptions (RFC 8446 6, RFC 6066 3); a code that is missing here closes the socket without a word. */
+/** TLS alert descriptions (RFC 8446 6); a code that is missing here closes the socket without a word. */
 const ALERTS: Partial<Record<ErrorCode, number>> = {
   CLIENT_HELLO_MALFORMED: 50, // decode_error
   CLIENT_HELLO_TOO_LARGE: 50,
   TLS_VERSION_UNSUPPORTED: 70, // protocol_version
+  // RFC 8446 6.2 has insufficient_security for just this; handshake_failure would leave the client guessing.
+  POST_QUANTUM_REQUIRED: 71,
   SERVER_NAME_UNKNOWN: 112, // unrecognized_name
+  ALPN_UNSUPPORTED: 120, // no_application_protocol (RFC 7301 3.2)
 };
 
 /** Tells the peer as much as its protocol allows, and closes. */

@@ -1,27 +1,37 @@
 /**
  * Finishes TLS on a peeked socket, under one edge policy.
  *
- * Flow: listener.ts makes one terminator per policy and gives it sockets that hold their ClientHello; what comes out is an ordinary
+ * Flow: receive.ts hands in sockets that hold their ClientHello, each to the terminator of its policy; what comes out is an ordinary
  * TLSSocket. Node's own path is used: a tls.Server that never listens is handed the socket as if it had accepted it.
  * Invariant: session tickets of one policy mean nothing to another, as each has keys of its own; a resumed session was
  * therefore made under the same policy. The socket's half-close carries over: allowHalfOpen of the raw socket is that of the TLSSocket.
- * Limits: the handshake ends, or is ended, within the time that the caller gives.
+ * Limits: the handshake ends, or is ended, within the time that the caller gives; ticketKeyMs.
  */
-import { constants } from 'node:crypto';
+import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { fail } from '../base/errors.ts';
+import { LIMITS } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/time.ts';
+import { TLS_SUITES, type TlsDemands } from '../base/tls.ts';
 import type { CertificatePair, Certificates } from './certificates.ts';
-import type { TlsVersion } from './dispatch.ts';
+import { groupsFrom, type PostQuantum } from './post-quantum.ts';
 
 /** What makes one edge different from another. */
-export interface EdgePolicy {
-  readonly versionMin: TlsVersion;
-  /** By our preference. A client that offers none of them is refused with no_application_protocol; one without ALPN is taken. */
+export interface TlsPolicy extends TlsDemands {
+  /**
+   * By our preference. A client that offers none of them is refused with no_application_protocol; one without ALPN is taken. An
+   * empty list negotiates nothing.
+   */
   readonly alpnProtocols: readonly string[];
   /** Asks for a client certificate. None, or one of an unknown authority, is no reason to refuse: what it proves is looked up later. */
   readonly requestsCertificate?: boolean;
+  readonly postQuantum: PostQuantum;
+}
+
+export interface TerminatorNeeds {
+  readonly clock: Clock;
+  readonly certificates: Certificates;
 }
 
 /** Finishes TLS for one policy. */
@@ -35,19 +45,6 @@ export interface Terminator {
   finish(socket: Socket, msMax: number): Promise<TLSSocket | undefined>;
 }
 
-// TLS 1.3's suites, and of TLS 1.2 those with forward secrecy and AEAD.
-const CIPHERS = [
-  'TLS_AES_128_GCM_SHA256',
-  'TLS_AES_256_GCM_SHA384',
-  'TLS_CHACHA20_POLY1305_SHA256',
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-].join(':');
-
 /** One handshake under way. */
 interface Handshake {
   readonly deadline: Timer;
@@ -58,14 +55,12 @@ interface Handshake {
 /**
  * Makes the terminator of a policy; it holds no port and no timer between handshakes.
  */
-export const createTerminator = (
-  needs: { readonly clock: Clock; readonly certificates: Certificates },
-  policy: EdgePolicy,
-): Terminator => {
+export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Terminator => {
   const { clock, certificates } = needs;
   const handshakes = new WeakMap<Socket, Handshake>();
-  let pair = certificates.current();
-  const server = createServer(tlsOptionsFrom(policy, pair));
+  let pairs = certificates.current();
+  const server = createServer(tlsOptionsFrom(policy, pairs));
+  let ticketKeySinceMs = clock.elapsed();
 
   const settle = (tlsSocket: TLSSocket): Handshake | undefined => {
     const socket = rawSocketOf(tlsSocket);
@@ -89,17 +84,27 @@ export const createTerminator = (
     else handshake?.reject(fail('TLS_HANDSHAKE_FAILED', { reason: reasonFrom(error) }, error));
   });
 
-  const followCertificate = () => {
+  /** Both are looked at when a handshake needs them: no timer runs for an edge that nobody uses. */
+  const followCertificates = () => {
     const latest = certificates.current();
-    if (latest === pair) return;
-    pair = latest;
-    server.setSecureContext(tlsOptionsFrom(policy, pair));
+    if (latest === pairs) return;
+    pairs = latest;
+    // The new context comes with a ticket key of its own.
+    server.setSecureContext(tlsOptionsFrom(policy, pairs));
+    ticketKeySinceMs = clock.elapsed();
+  };
+  const renewTicketKey = () => {
+    const nowMs = clock.elapsed();
+    if (nowMs - ticketKeySinceMs < LIMITS.ticketKeyMs) return;
+    ticketKeySinceMs = nowMs;
+    server.setTicketKeys(randomBytes(TICKET_KEY_BYTES));
   };
 
   return {
     finish: (socket, msMax) =>
       new Promise((resolve, reject) => {
-        followCertificate();
+        followCertificates();
+        renewTicketKey();
         const deadline = clock.after(msMax, () => {
           // First the verdict: destroying the socket reports that the peer is gone.
           reject(fail('CLIENT_HELLO_TIMEOUT'));
@@ -113,12 +118,17 @@ export const createTerminator = (
   };
 };
 
-const tlsOptionsFrom = (policy: EdgePolicy, pair: CertificatePair): TlsOptions => ({
-  cert: pair.cert,
-  key: pair.key,
+// What Node takes: a name, a key for HMAC and one for AES, of 16 bytes each.
+const TICKET_KEY_BYTES = 48;
+
+const tlsOptionsFrom = (policy: TlsPolicy, pairs: readonly CertificatePair[]): TlsOptions => ({
+  // Of pairs of several kinds OpenSSL shows each client one that it can verify.
+  cert: pairs.map(({ cert }) => cert),
+  key: pairs.map(({ key }) => key),
   minVersion: policy.versionMin,
-  ALPNProtocols: [...policy.alpnProtocols],
-  ciphers: CIPHERS,
+  ...(policy.alpnProtocols.length > 0 && { ALPNProtocols: [...policy.alpnProtocols] }),
+  ciphers: (policy.suites ?? TLS_SUITES).map(({ openSslName }) => openSslName).join(':'),
+  ecdhCurve: groupsFrom(policy.postQuantum),
   // All of them are good, so the client chooses what its hardware does best.
   honorCipherOrder: false,
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,

@@ -21,7 +21,7 @@ export interface DialTarget {
   readonly agentId: AgentId;
 }
 
-/** The downstream on whose behalf an agent is dialled; agents show its address. */
+/** The downstream on whose behalf an agent is dialled; agents show its address. Streams dialled ahead name the last one that waited. */
 export interface DialSource {
   readonly address: string;
   readonly port?: number;

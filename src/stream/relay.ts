@@ -16,6 +16,8 @@ export interface RelayOptions {
   readonly clock: Clock;
   /** Without a byte in either direction for this long, the relay ends with STREAM_IDLE. */
   readonly idleMs: number;
+  /** How the first side is ended when something breaks, where `destroy` would look like an end. */
+  readonly breakOff?: (a: Duplex) => void;
 }
 
 export interface RelayResult {
@@ -63,13 +65,17 @@ const copy = (from: Duplex, to: Duplex, onMove: () => void): Direction => {
 };
 
 /** Resolves when both sides are closed; never rejects. */
-export const relay = (a: Duplex, b: Duplex, { clock, idleMs }: RelayOptions): Promise<RelayResult> =>
+export const relay = (
+  a: Duplex,
+  b: Duplex,
+  { clock, idleMs, breakOff = (socket) => void socket.destroy() }: RelayOptions,
+): Promise<RelayResult> =>
   new Promise((resolve) => {
     let cause: unknown;
     let openCount = 2;
     const destroy = (reason?: unknown) => {
       cause ??= reason;
-      a.destroy();
+      if (!a.destroyed) breakOff(a);
       b.destroy();
     };
     const watch = createSilenceWatch(clock, idleMs, () =>

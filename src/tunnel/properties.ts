@@ -8,6 +8,7 @@
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
+import { geoipFrom, trustedIpsFrom } from './access-lists.ts';
 import {
   DEMANDS,
   EXCLUSIONS,
@@ -32,6 +33,8 @@ const LISTS = ['geoip', 'trustedIps', 'tlsAlpns', 'tlsCiphers'] as const satisfi
 export const resolveProperties = (requested: TunnelProperties): ResolvedProperties => {
   const given = withoutUnset(requested);
   refuseValues(given);
+  if (given.trustedIps) given.trustedIps = trustedIpsFrom(given.trustedIps);
+  if (given.geoip) given.geoip = geoipFrom(given.geoip);
   const resolved = withDefaults(given);
   refuseFeatures(NEVER_AVAILABLE, resolved);
   refuseCombinations(resolved);
@@ -64,6 +67,7 @@ const withDefaults = (given: TunnelProperties): ResolvedProperties => {
   const resolved: TunnelProperties = { ...given, publish, type: given.type ?? 'bytestream' };
   if (publish) resolved.protocol ??= 'http';
   if (publish && resolved.protocol === 'http' && !resolved.upstreamTls) resolved.httpVersion ??= 'http/1.1';
+  if (publish && resolved.protocol === 'tls') resolved.tlsMode ??= 'terminated';
   if (given.labels) resolved.labels = Object.freeze({ ...given.labels });
   // Frozen, though the type says mutable: wire's encoder takes the type of a request.
   for (const key of LISTS) if (given[key]) resolved[key] = Object.freeze([...given[key]]) as string[];

@@ -4,6 +4,7 @@
  * Flow: properties.ts applies them, in the order of this file.
  * Invariant: what this engine does not enforce it does not accept. To lift a refusal, enforce the feature and delete its row.
  */
+import type { ProxyVersion } from '../base/proxy-protocol.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
 import type { ResolvedProperties } from './tunnel.ts';
 
@@ -18,6 +19,12 @@ export const KNOWN_VALUES = [
   ['tlsMinVersion', ['tls1.2', 'tls1.3']],
   ['httpVersion', ['http/1.1', 'h2c', 'h2', 'h3']],
 ] as const satisfies (readonly [Key, readonly string[]])[];
+
+/** The label that asks for a PROXY header towards the upstream, and the versions that it may name. */
+export const PROXY_PROTOCOL_LABEL = 'rstream.proxy-protocol';
+const PROXY_PROTOCOL_VERSIONS: readonly string[] = ['v1', 'v2'] satisfies ProxyVersion[];
+
+const asksForProxyHeader: Claim = (p) => p.labels?.[PROXY_PROTOCOL_LABEL] !== undefined;
 
 /** Something that an agent may ask for and not get. */
 export interface Feature {
@@ -37,17 +44,10 @@ export const NEVER_AVAILABLE: readonly Feature[] = [
 
 /** Accepted on private tunnels, whose bytes are relayed untouched, and not yet on published ones. */
 export const NOT_YET_PUBLISHED: readonly Feature[] = [
-  { name: 'Publishing TCP (protocol tcp)', isWanted: (p) => p.protocol === 'tcp' },
-  { name: 'Publishing TLS (protocol tls)', isWanted: (p) => p.protocol === 'tls' },
   { name: 'Publishing datagrams (type datagram)', isWanted: (p) => p.type === 'datagram' },
   { name: 'Token authentication (token_auth)', isWanted: (p) => p.tokenAuth === true },
   { name: 'Client certificates (mtls_auth)', isWanted: (p) => p.mtlsAuth === true },
   { name: 'Client certificates (mtls_cacert_pem)', isWanted: (p) => p.mtlsCacertPem !== undefined },
-  { name: 'Rules by address (trusted_ips)', isWanted: (p) => p.trustedIps !== undefined },
-  { name: 'Rules by country (geoip)', isWanted: (p) => p.geoip !== undefined },
-  // tls1.2 is what the edge demands of everybody, so asking for it asks for nothing.
-  { name: 'A TLS minimum of its own (tls_min_version)', isWanted: (p) => p.tlsMinVersion === 'tls1.3' },
-  { name: 'A choice of TLS ciphers (tls_ciphers)', isWanted: (p) => p.tlsCiphers !== undefined },
 ];
 
 interface Exclusion {
@@ -122,6 +122,20 @@ export const DEMANDS: readonly { readonly problem: string; readonly isBroken: Cl
   {
     problem: 'tls_mode passthrough needs protocol tls',
     isBroken: (p) => p.tlsMode === 'passthrough' && p.protocol !== 'tls',
+  },
+  {
+    problem: `the label ${PROXY_PROTOCOL_LABEL} must be ${PROXY_PROTOCOL_VERSIONS.join(' or ')}`,
+    isBroken: (p) =>
+      asksForProxyHeader(p) && !PROXY_PROTOCOL_VERSIONS.includes(p.labels?.[PROXY_PROTOCOL_LABEL] ?? ''),
+  },
+  {
+    // Requests of many downstreams share a connection to the upstream, so the header could not be true.
+    problem: `the label ${PROXY_PROTOCOL_LABEL} is not for protocol http: X-Forwarded-For tells the address there`,
+    isBroken: (p) => asksForProxyHeader(p) && p.protocol === 'http',
+  },
+  {
+    problem: `the label ${PROXY_PROTOCOL_LABEL} needs type bytestream`,
+    isBroken: (p) => asksForProxyHeader(p) && p.type !== 'bytestream',
   },
   { problem: 'port must lie between 1 and 65535', isBroken: (p) => p.port === 0 || (p.port ?? 1) > 65_535 },
 ];

@@ -1,17 +1,19 @@
 /**
- * The tunnels that are open right now, by id, name, hostname and session.
+ * The tunnels that are open right now, by id, name, public address and session.
  *
  * Flow: control opens and closes; stream, edge and api look up; router.ts and the watchers listen.
- * Invariant: pure and synchronous. Names and hostnames belong to one open tunnel each, and every index is true before a listener runs.
+ * Invariant: pure and synchronous. Names, hostnames and TCP ports belong to one open tunnel each, and every index is true before a listener runs.
  * Limits: tunnelsPerSessionMax, tunnelsMax.
  */
 import { fail } from '../base/errors.ts';
 import type { AgentId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
+import type { TlsVersion } from '../base/tls.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
 import { createAddressSpace } from './address.ts';
 import { resolveProperties } from './properties.ts';
+import { publishedFrom } from './published.ts';
 import { createTunnel, type ResolvedProperties, type Tunnel, type TunnelOwner } from './tunnel.ts';
 
 export interface RegistryOptions {
@@ -19,6 +21,14 @@ export interface RegistryOptions {
   readonly engineHost: string;
   /** The port that downstreams use; asked at each open, since a listener may be given its port by the system. */
   publicPort(): number;
+  /** Oldest TLS version at the host names of tunnels that ask for none; TLS 1.2 by default. */
+  readonly tlsVersionMin?: TlsVersion;
+}
+
+export interface RegistryNeeds {
+  readonly clock: Clock;
+  /** Throws where rules of the engine forbid a tunnel. Called before names are looked at: what is forbidden takes nothing over. */
+  admit(resolved: ResolvedProperties): void;
 }
 
 /** How a tunnel ended: lost when its session broke off, otherwise its agent closed it. */
@@ -29,12 +39,13 @@ export interface Ending {
 export interface TunnelRegistry {
   /**
    * Opens a tunnel, or opens nothing.
-   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, HOSTNAME_INVALID, TUNNEL_LIMIT, TUNNEL_NAME_IN_USE, HOSTNAME_IN_USE
+   * @param port the one that a TCP tunnel is listened on
+   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, POLICY_FORBIDS, HOSTNAME_INVALID, TUNNEL_LIMIT, TUNNEL_NAME_IN_USE, HOSTNAME_IN_USE
    */
-  open(owner: TunnelOwner, requested: TunnelProperties): Tunnel;
+  open(owner: TunnelOwner, requested: TunnelProperties, port?: number): Tunnel;
   /**
-   * A tunnel that holds the name or hostname that this request wants. There may be a second one behind it: ask again after it closed.
-   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, HOSTNAME_INVALID
+   * A tunnel that holds the name, hostname or port that this request wants. There may be a second one behind it: ask again after it closed.
+   * @throws PROPERTIES_INVALID, FEATURE_NOT_AVAILABLE, POLICY_FORBIDS, HOSTNAME_INVALID
    */
   rivalOf(requested: TunnelProperties): Tunnel | undefined;
   /** Closes one tunnel; undefined when it was not open. That it is the caller's own is for the caller to check. */
@@ -53,20 +64,37 @@ export interface TunnelRegistry {
   readonly count: number;
 }
 
-export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions): TunnelRegistry => {
+export const createRegistry = (needs: RegistryNeeds, options: RegistryOptions): TunnelRegistry => {
   const addresses = createAddressSpace(options.engineHost);
   const byId = new Map<string, Tunnel>();
   const byName = new Map<string, Tunnel>();
   const byHostname = new Map<string, Tunnel>();
+  const byPort = new Map<number, Tunnel>();
   const bySession = new Map<AgentId, Set<Tunnel>>();
   const openedListeners = new Set<(tunnel: Tunnel) => void>();
   const closedListeners = new Set<(tunnel: Tunnel, ending: Ending) => void>();
+
+  const judged = (requested: TunnelProperties) => {
+    const resolved = resolveProperties(requested);
+    needs.admit(resolved);
+    return { resolved, published: publishedFrom(resolved, options.tlsVersionMin ?? 'TLSv1.2') };
+  };
 
   /** The public hostname that was asked for; undefined for private tunnels and where the engine chooses. */
   const wantedHostname = ({ hostname }: ResolvedProperties) =>
     hostname === undefined ? undefined : addresses.hostnameFor(hostname);
 
   const rivalByName = ({ name }: ResolvedProperties) => (name === undefined ? undefined : byName.get(name));
+
+  const rivalByPort = ({ port }: ResolvedProperties) => (port === undefined ? undefined : byPort.get(port));
+
+  /** Private tunnels have none. A TCP tunnel is known by its port, so the engine's own name will do. */
+  const addressFor = (resolved: ResolvedProperties, wanted: string | undefined, port: number | undefined) => {
+    if (!resolved.publish) return undefined;
+    if (isTcp(resolved)) return { hostname: options.engineHost, port: port as number };
+    const hostname = wanted ?? addresses.newHostname(resolved.name, (taken) => byHostname.has(taken));
+    return { hostname, port: options.publicPort() };
+  };
 
   const refuseOverLimit = (agentId: AgentId) => {
     const ownCount = bySession.get(agentId)?.size ?? 0;
@@ -76,20 +104,22 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
   };
 
   const insert = (tunnel: Tunnel) => {
-    const { name, hostname } = tunnel.properties;
+    const { name, hostname, port } = tunnel.properties;
     byId.set(tunnel.id, tunnel);
     if (name !== undefined) byName.set(name, tunnel);
-    if (hostname !== undefined) byHostname.set(hostname, tunnel);
+    if (isTcp(tunnel.properties)) byPort.set(port as number, tunnel);
+    else if (hostname !== undefined) byHostname.set(hostname, tunnel);
     const own = bySession.get(tunnel.agentId);
     if (own) own.add(tunnel);
     else bySession.set(tunnel.agentId, new Set([tunnel]));
   };
 
   const remove = (tunnel: Tunnel) => {
-    const { name, hostname } = tunnel.properties;
+    const { name, hostname, port } = tunnel.properties;
     byId.delete(tunnel.id);
     if (name !== undefined) byName.delete(name);
-    if (hostname !== undefined) byHostname.delete(hostname);
+    if (isTcp(tunnel.properties)) byPort.delete(port as number);
+    else if (hostname !== undefined) byHostname.delete(hostname);
     const own = bySession.get(tunnel.agentId);
     own?.delete(tunnel);
     if (own?.size === 0) bySession.delete(tunnel.agentId);
@@ -101,26 +131,23 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
   };
 
   return {
-    open(owner, requested) {
-      const resolved = resolveProperties(requested);
+    open(owner, requested, port) {
+      const { resolved, published } = judged(requested);
       const wanted = wantedHostname(resolved);
       refuseOverLimit(owner.agentId);
       if (rivalByName(resolved)) throw fail('TUNNEL_NAME_IN_USE');
       if (wanted !== undefined && byHostname.has(wanted)) throw fail('HOSTNAME_IN_USE', { hostname: wanted });
-      const address = resolved.publish && {
-        hostname: wanted ?? addresses.newHostname(resolved.name, (hostname) => byHostname.has(hostname)),
-        port: options.publicPort(),
-      };
-      const tunnel = createTunnel(owner, resolved, address || undefined, needs.clock.now());
+      const address = addressFor(resolved, wanted, port);
+      const tunnel = createTunnel(owner, resolved, address, published, needs.clock.now());
       insert(tunnel);
       for (const listener of openedListeners) listener(tunnel);
       return tunnel;
     },
 
     rivalOf(requested) {
-      const resolved = resolveProperties(requested);
+      const { resolved } = judged(requested);
       const wanted = wantedHostname(resolved);
-      return rivalByName(resolved) ?? (wanted === undefined ? undefined : byHostname.get(wanted));
+      return rivalByName(resolved) ?? (wanted === undefined ? rivalByPort(resolved) : byHostname.get(wanted));
     },
 
     close(id) {
@@ -154,3 +181,5 @@ export const createRegistry = (needs: { clock: Clock }, options: RegistryOptions
     },
   };
 };
+
+const isTcp = ({ protocol }: ResolvedProperties): boolean => protocol === 'tcp';

@@ -8,23 +8,23 @@
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 import { hostnameFromAuthority } from './address.ts';
+import type { Published } from './published.ts';
 import type { TunnelRegistry } from './registry.ts';
 import type { Tunnel } from './tunnel.ts';
 
 /** `gone`: the agent was lost a short while ago and will likely be back; `unknown`: nobody publishes this address. */
 export type Route =
   | { readonly kind: 'tunnel'; readonly tunnel: Tunnel }
-  | { readonly kind: 'gone' }
+  | { readonly kind: 'gone'; readonly published: Published }
   | { readonly kind: 'unknown' };
 
-const GONE: Route = Object.freeze({ kind: 'gone' });
-const UNKNOWN: Route = Object.freeze({ kind: 'unknown' });
+const UNKNOWN = Object.freeze({ kind: 'unknown' } as const);
 
 export interface Router {
   /** @param authority `host` or `host:port` of a request, as the downstream wrote it; the port is ignored */
   route(authority: string): Route;
-  /** How the doorstep serves a connection to this server name; a gone one is served too, to say that it is gone. */
-  publishedMode(serverName: string): 'http' | 'unknown';
+  /** How the doorstep serves a connection to this server name; a gone one is served as before, to say that it is gone. */
+  publishedMode(serverName: string): Published | typeof UNKNOWN;
 }
 
 /** Follows the registry from now on; create it before the first tunnel opens. */
@@ -33,45 +33,60 @@ export const createRouter = (needs: { registry: TunnelRegistry; clock: Clock }):
   const gone = createGoneHostnames(needs.clock);
 
   needs.registry.onOpened((tunnel) => {
-    const { hostname } = tunnel.properties;
+    const hostname = routableName(tunnel);
     if (hostname === undefined) return;
     routes.set(hostname, Object.freeze({ kind: 'tunnel', tunnel }));
     gone.forget(hostname);
   });
-  needs.registry.onClosed(({ properties: { hostname } }, { isLost }) => {
+  needs.registry.onClosed((tunnel, { isLost }) => {
+    const hostname = routableName(tunnel);
+    const { published } = tunnel;
     if (hostname === undefined) return;
     routes.delete(hostname);
-    if (isLost) gone.remember(hostname);
+    if (isLost && published) gone.remember(hostname, published);
   });
 
   const route = (authority: string): Route => routes.get(authority) ?? routeOfVariant(authority);
   const routeOfVariant = (authority: string): Route => {
     const hostname = hostnameFromAuthority(authority);
     if (hostname === undefined) return UNKNOWN;
-    return routes.get(hostname) ?? (gone.has(hostname) ? GONE : UNKNOWN);
+    return routes.get(hostname) ?? gone.routeOf(hostname) ?? UNKNOWN;
   };
 
   return {
     route,
-    publishedMode: (serverName) => (route(serverName).kind === 'unknown' ? 'unknown' : 'http'),
+    publishedMode(serverName) {
+      const found = route(serverName);
+      if (found.kind === 'unknown') return UNKNOWN;
+      return (found.kind === 'gone' ? found.published : found.tunnel.published) ?? UNKNOWN;
+    },
   };
 };
+
+/** A TCP tunnel is reached by its port; the name that it shows is the engine's own. */
+const routableName = ({ properties: { protocol, hostname } }: Tunnel): string | undefined =>
+  protocol === 'tcp' ? undefined : hostname;
 
 /** Hostnames of lost agents. Entries expire when they are looked at, and the oldest yields to a new one: no timer is needed. */
 const createGoneHostnames = (clock: Clock) => {
   // In the order of insertion, which is the order of expiry.
-  const expiries = new Map<string, number>();
+  const remembered = new Map<string, { readonly route: Route; readonly expiresMs: number }>();
   return {
-    remember(hostname: string): void {
-      expiries.delete(hostname);
-      expiries.set(hostname, clock.elapsed() + LIMITS.goneHostnameMs);
-      if (expiries.size <= LIMITS.goneHostnamesMax) return;
-      for (const oldest of expiries.keys()) {
-        expiries.delete(oldest);
+    remember(hostname: string, published: Published): void {
+      remembered.delete(hostname);
+      const route: Route = Object.freeze({ kind: 'gone', published });
+      remembered.set(hostname, { route, expiresMs: clock.elapsed() + LIMITS.goneHostnameMs });
+      if (remembered.size <= LIMITS.goneHostnamesMax) return;
+      for (const oldest of remembered.keys()) {
+        remembered.delete(oldest);
         break;
       }
     },
-    has: (hostname: string): boolean => (expiries.get(hostname) ?? 0) > clock.elapsed(),
-    forget: (hostname: string): boolean => expiries.delete(hostname),
+    /** Undefined once it is forgotten. */
+    routeOf(hostname: string): Route | undefined {
+      const entry = remembered.get(hostname);
+      return entry && entry.expiresMs > clock.elapsed() ? entry.route : undefined;
+    },
+    forget: (hostname: string): boolean => remembered.delete(hostname),
   };
 };

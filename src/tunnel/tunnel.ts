@@ -6,6 +6,7 @@
  */
 import { type AgentId, newTunnelId, type TunnelId } from '../base/ids.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
+import type { Published } from './published.ts';
 
 /** Complete and deeply frozen, before it has an id and an address: `hostname` is the one that was asked for. */
 export type ResolvedProperties = Readonly<TunnelProperties> & {
@@ -37,6 +38,8 @@ export interface Tunnel {
   readonly credentialId: string;
   /** Everything that the reply carries; private tunnels have neither host nor hostname nor port. */
   readonly properties: TunnelReply;
+  /** What is at its host name; undefined where it has none. */
+  readonly published: Published | undefined;
   /** Milliseconds since 1970. */
   readonly openedAt: number;
 }
@@ -44,12 +47,14 @@ export interface Tunnel {
 /**
  * Makes the value of a tunnel.
  * @param address undefined for private tunnels
+ * @param published undefined for tunnels without a host name
  * @param openedAt milliseconds since 1970
  */
 export const createTunnel = (
   owner: TunnelOwner,
   resolved: ResolvedProperties,
   address: PublicAddress | undefined,
+  published: Published | undefined,
   openedAt: number,
 ): Tunnel => {
   const id = newTunnelId();
@@ -64,6 +69,7 @@ export const createTunnel = (
     agentId: owner.agentId,
     credentialId: owner.credentialId,
     properties,
+    published,
     openedAt,
   });
 };

@@ -73,7 +73,10 @@ export const until = async (claim: () => boolean): Promise<void> => {
 export const startApi = async (t: TestContext, changes: Partial<ApiNeeds> = {}) => {
   const clock = createFakeClock();
   const log = createLogRecorder();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 8443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 8443 },
+  );
   const api: Api = createApi({
     clock,
     log,

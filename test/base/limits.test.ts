@@ -18,5 +18,7 @@ test('limits that lean on each other agree', () => {
   // The built-in agent's own heartbeat must be one that an engine accepts.
   assert.ok(LIMITS.agentHeartbeatMs >= LIMITS.heartbeatMsMin);
   assert.ok(LIMITS.agentDialsMax >= LIMITS.dialRequestsInFlightMax);
+  // The longest line of PROXY version 1 fits where version 2 fits.
+  assert.ok(LIMITS.proxyLineBytesMax < LIMITS.proxyHeaderBytesMax);
   assert.ok(LIMITS.reconnectMsMin < LIMITS.reconnectMsMax);
 });

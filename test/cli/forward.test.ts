@@ -47,6 +47,28 @@ test('prints the forwarding address once the tunnel is online, and forwards to t
   await command.over;
 });
 
+test('asks for everything that its flags name, and leaves the rest to the engine', async (t) => {
+  const engine = await startTinyEngine(t);
+  const flags =
+    '--protocol tls --tls-mode terminated --tls-alpn a/1 --tls-alpn b/1 --tls-min-version tls1.3 --upstream-tls ' +
+    '--tls-cipher TLS_AES_128_GCM_SHA256 --trusted-ip 192.0.2.0/24 --geoip CH --port 22 --http-version h2c';
+  await run(t, engine.target, ['forward', '3000', ...flags.split(' ')]);
+  const { asked } = await engine.acceptTunnel();
+  assert.deepEqual(asked.properties, {
+    publish: true,
+    protocol: 'tls',
+    tlsMode: 'terminated',
+    tlsAlpns: ['a/1', 'b/1'],
+    tlsMinVersion: 'tls1.3',
+    tlsCiphers: ['TLS_AES_128_GCM_SHA256'],
+    upstreamTls: true,
+    trustedIps: ['192.0.2.0/24'],
+    geoip: ['CH'],
+    port: 22,
+    httpVersion: 'h2c',
+  });
+});
+
 test('a private tunnel prints its name', async (t) => {
   const engine = await startTinyEngine(t);
   const command = await run(t, engine.target, ['forward', '3000', '--no-publish', '--name', 'db']);

@@ -21,7 +21,9 @@ test('variables are named by the rule, and no two alike', () => {
   assert.equal(fieldAt('tls.listen_addr')?.env, 'RSTREAM_ENGINE_TLS__LISTEN_ADDR');
   assert.equal(fieldAt('auth.jwt.token_jwt_secret')?.env, 'RSTREAM_ENGINE_AUTH__JWT__TOKEN_JWT_SECRET');
   assert.equal(fieldAt('trusted_proxies')?.env, 'RSTREAM_ENGINE_TRUSTED_PROXIES');
-  assert.equal(new Set(CONFIG_FIELDS.map(({ env }) => env.replaceAll('__', '_'))).size, CONFIG_FIELDS.length);
+  assert.equal(fieldAt('certs.static.additional.0.key_file')?.env, undefined);
+  const names = CONFIG_FIELDS.flatMap(({ env }) => env ?? []);
+  assert.equal(new Set(names.map((env) => env.replaceAll('__', '_'))).size, names.length);
 });
 
 test('secrets, files and required settings are known as such', () => {
@@ -35,6 +37,7 @@ test('secrets, files and required settings are known as such', () => {
   assert.deepEqual(keysOf('isFile'), [
     'certs.static.cert_file',
     'certs.static.key_file',
+    'geoip.database',
     'store.path',
     'audit.path',
   ]);

@@ -65,9 +65,19 @@ describe('loadConfig', () => {
     const expected: Config = {
       engine: { host: 'edge.example.com', log_level: 'info' },
       http: { enabled: false, listen_addr: '[::]:80' },
-      tls: { enabled: true, listen_addr: '[::]:443', min_version: 'tls1.2' },
+      tls: { enabled: true, listen_addr: '[::]:443', min_version: 'tls1.2', post_quantum: 'prefer' },
+      tcp: { enabled: false, listen_host: '::', port_range: '20000-20999' },
       certs: { static: { enabled: true, cert_file: join(dir, 'cert.pem'), key_file: join(dir, 'key.pem') } },
       auth: { jwt: { enabled: true } },
+      policy: {
+        require_authentication: false,
+        published_protocols: ['http', 'tls', 'tcp'],
+        post_quantum: 'optional',
+        trusted_ips: [],
+        geoip: [],
+        allow_any: false,
+      },
+      geoip: {},
       store: { path: join(dir, 'engine.db') },
       audit: { path: join(dir, 'audit.db'), size_bytes: 67_108_864, keep_days: 730 },
       metrics: { prometheus: { enabled: false, listen_addr: '127.0.0.1:9090', path: '/metrics' } },
@@ -79,8 +89,15 @@ describe('loadConfig', () => {
         stream_idle_seconds: 86_400,
         drain_seconds: 30,
       },
-      limits: { connections: 20_000, requests_per_connection: 128, requests_per_tunnel: 10_000 },
+      limits: {
+        connections: 20_000,
+        connections_per_source: 1_000,
+        connection_rate_per_source: 200,
+        requests_per_connection: 128,
+        requests_per_tunnel: 10_000,
+      },
       upstream: { verify: false },
+      proxy_protocol: { trusted: [] },
       trusted_proxies: [],
     };
     assert.deepEqual(config, expected);
@@ -98,11 +115,25 @@ describe('loadConfig', () => {
     assert.equal(config.tls.public_port, 443);
     assert.equal(config.certs.static.cert_file, '/etc/rstream/tls/cert.pem');
     assert.equal(config.certs.static.key_file, join(dir, 'tls/key.pem'));
+    assert.equal(config.tls.post_quantum, 'require');
+    assert.deepEqual(config.certs.static.additional, [
+      { cert_file: join(dir, 'tls/rsa-cert.pem'), key_file: '/etc/rstream/tls/rsa-key.pem' },
+    ]);
     assert.equal(config.store.path, join(dir, '../state/engine.db'));
     assert.ok(config.auth.jwt.token_jwt_secret instanceof Secret);
     assert.equal(config.auth.jwt.token_jwt_secret.reveal(), SECRET);
     assert.equal(config.metrics.prometheus.path, '/internal/metrics');
     assert.deepEqual(config.trusted_proxies, ['10.0.0.0/8', '192.0.2.7', '2001:db8::/32']);
+    assert.deepEqual(config.policy, {
+      require_authentication: true,
+      published_protocols: ['http'],
+      tls_min_version: 'tls1.3',
+      post_quantum: 'require',
+      trusted_ips: ['0.0.0.0/0', '2001:db8::/32'],
+      geoip: ['FR', 'DE'],
+      allow_any: true,
+    });
+    assert.equal(config.geoip.database, join(dir, 'countries.mmdb'));
   });
 
   test('freezes the result down to its lists', () => {
@@ -265,6 +296,30 @@ describe('configFromObject', () => {
     assert.match(
       faultsOf(() => configFromObject({ ...settings, tsl: {} }, { dir: '/' })),
       /^tsl: there is no such setting; did you mean tls\?$/,
+    );
+  });
+
+  test('says what an entry of a list must have, once for each fault', () => {
+    const additional = [
+      { cert_file: 'a.pem' },
+      'b.pem',
+      { cert_file: 'c.pem', key_file: '', ca_file: 'd.pem' },
+    ];
+    const certs = { static: { ...settings.certs.static, additional } };
+    const sentence = 'certs.static.additional must be a list of entries with cert_file and key_file';
+    assert.deepEqual(faultsOf(() => configFromObject({ ...settings, certs }, { dir: '/srv' })).split('\n'), [
+      `certs.static.additional.0.key_file: ${sentence}`,
+      `certs.static.additional.1: ${sentence}`,
+      `certs.static.additional.2.key_file: ${sentence}`,
+      'certs.static.additional.2.ca_file: there is no such setting',
+    ]);
+  });
+
+  test('has no variable for a list of entries', () => {
+    const env = { RSTREAM_ENGINE_CERTS__STATIC__ADDITIONAL: 'cert.pem:key.pem' };
+    assert.match(
+      faultsOf(() => configFromObject(settings, { dir: '/srv', env })),
+      /^RSTREAM_ENGINE_CERTS__STATIC__ADDITIONAL: there is no such setting/,
     );
   });
 

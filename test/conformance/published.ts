@@ -12,8 +12,14 @@ import { ROOT } from '../interop/command.ts';
 import { type ConformanceUpstream, startUpstream } from './upstream.ts';
 
 const START_MS_MAX = 60_000;
+// What is printed for an HTTP tunnel, and for one of raw bytes.
+const URL_PRINTED = /https:\/\/\S+(?=\s)/;
+const RAW_PRINTED = /\S+:\d+(?= \((?:tcp|tls)\)\s)/;
 const STOP_MS_MAX = 15_000;
 const OUTPUT_CHARS_KEPT = 4_000;
+
+/** The one address of this machine whose connections begin with a PROXY header. */
+export const PROXY_ADDRESS = '127.0.0.9';
 
 /** A tunnel that is online. */
 export interface Published {
@@ -25,6 +31,8 @@ export interface Published {
   /** A directory that is gone after the run. */
   readonly directory: string;
   readonly upstream: ConformanceUpstream;
+  /** Publishes one more service, with flags of `forward`; returns the address that it prints. */
+  forward(service: string, ...flags: string[]): Promise<string>;
   /** Ends everything; throws when the engine or the agent did not live, or end, as it should. */
   stop(): Promise<void>;
 }
@@ -39,6 +47,7 @@ interface Running {
 const startCommand = (args: readonly string[]): Running => {
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/main.ts', ...args], {
     cwd: ROOT,
+    env: { ...process.env, RSTREAM_ENGINE_PROXY_PROTOCOL__TRUSTED: PROXY_ADDRESS },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   let output = '';
@@ -50,11 +59,11 @@ const startCommand = (args: readonly string[]): Running => {
 };
 
 /** Waits until a command prints its forwarding address, which it does when its tunnel is online. */
-const addressFrom = async ({ child, name, tail }: Running): Promise<URL> => {
+const addressFrom = async ({ child, name, tail }: Running, pattern: RegExp): Promise<string> => {
   const deadline = performance.now() + START_MS_MAX;
   while (performance.now() < deadline && child.exitCode === null) {
-    const [address] = /https:\/\/\S+(?=\s)/.exec(tail()) ?? [];
-    if (address !== undefined) return new URL(address);
+    const [address] = pattern.exec(tail()) ?? [];
+    if (address !== undefined) return address;
     await sleep(20);
   }
   throw new Error(`\`${name}\` did not publish anything; it said:\n${tail()}`);
@@ -90,19 +99,23 @@ export const publish = async (): Promise<Published> => {
       rmSync(directory, { recursive: true, force: true });
     }
   };
-  const start = (...args: string[]): Promise<URL> => {
+  const start = (pattern: RegExp, ...args: string[]): Promise<string> => {
     const command = startCommand(args);
     running.push(command);
-    return addressFrom(command);
+    return addressFrom(command, pattern);
   };
   const data = join(directory, 'data');
   const caFile = join(data, 'ca.pem');
   try {
-    const { port } = await start('quickstart', '--dir', data, '--listen', '127.0.0.1:0');
+    const { port } = new URL(
+      await start(URL_PRINTED, 'quickstart', '--dir', data, '--listen', '127.0.0.1:0'),
+    );
     const engine = ['--engine', `localhost:${port}`, '--ca-file', caFile];
     const token = ['--token-file', join(data, 'agent-token')];
     const service = `127.0.0.1:${upstream.port}`;
-    const { hostname } = await start('forward', service, ...engine, ...token, '--hostname', 'conformance');
+    const forward = (pattern: RegExp, ...args: string[]) =>
+      start(pattern, 'forward', ...args, ...engine, ...token);
+    const { hostname } = new URL(await forward(URL_PRINTED, service, '--hostname', 'conformance'));
     return {
       host: hostname,
       port: Number(port),
@@ -110,6 +123,7 @@ export const publish = async (): Promise<Published> => {
       certificateFile: join(data, 'server.pem'),
       directory,
       upstream,
+      forward: (...args) => forward(RAW_PRINTED, ...args),
       stop,
     };
   } catch (error) {

@@ -1,5 +1,6 @@
 /**
- * `npm run test:conformance [-- h2spec|curl|h2load|chromium]`: tools that were not written for us, against a published tunnel.
+ * `npm run test:conformance [-- h2spec|curl|haproxy|h2load|sslscan|ssh|chromium]`: tools that were not written for us, against a published
+ * tunnel.
  *
  * Rule: a tool that was asked for and cannot run has failed, and says in one sentence what is missing. Nothing is skipped. All of them
  * run when none is named, and a failure of one does not keep the others from running.
@@ -8,12 +9,18 @@ import { runChromium } from './chromium.ts';
 import { runCurl } from './curl.ts';
 import { runH2load } from './h2load.ts';
 import { runH2spec } from './h2spec.ts';
+import { runHaproxy } from './haproxy.ts';
 import { type Published, publish } from './published.ts';
+import { runSsh } from './ssh.ts';
+import { runSslscan } from './sslscan.ts';
 
 const SUITES: Readonly<Record<string, (published: Published) => Promise<string>>> = {
   curl: runCurl,
+  haproxy: runHaproxy,
   h2load: runH2load,
   h2spec: runH2spec,
+  sslscan: runSslscan,
+  ssh: runSsh,
   chromium: runChromium,
 };
 

@@ -240,6 +240,21 @@ describe('a dial-back', () => {
   });
 });
 
+test('an address has a session for as long as one of its agents is connected', async (t) => {
+  const { agent, door } = await startDoor(t);
+  assert.ok(!door.hasSessionFrom('127.0.0.1'));
+  const alice = await agent();
+  const bob = await agent();
+  assert.ok(door.hasSessionFrom('127.0.0.1'));
+  assert.ok(!door.hasSessionFrom('127.0.0.2'));
+  alice.kill();
+  await eventually('the first is gone', () => door.counts().sessions === 1);
+  assert.ok(door.hasSessionFrom('127.0.0.1'));
+  bob.kill();
+  await eventually('the second is gone', () => door.counts().sessions === 0);
+  assert.ok(!door.hasSessionFrom('127.0.0.1'));
+});
+
 test('draining refuses new work with 6000 and says goodbye to every agent', async (t) => {
   const { agent, connect, door, registry } = await startDoor(t);
   const alice = await agent();

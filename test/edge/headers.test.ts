@@ -80,6 +80,11 @@ describe('towards the upstream', () => {
     ]);
   });
 
+  test('what a downstream got past a trusted proxy in underscores is dropped, and an empty chain is none', () => {
+    const headers = ['x_forwarded_for', 'evil', 'X_Real_IP', 'evil', 'X-Forwarded-For', ''];
+    assert.deepEqual(upstreamLines(headers, { isTrustedProxy: true }), OURS);
+  });
+
   test('TE: trailers and no other TE passes, and only where the upstream speaks HTTP/2', () => {
     assert.deepEqual(upstreamLines(['te', 'trailers'], { isHttp2: true })[0], 'te: trailers');
     assert.deepEqual(upstreamLines(['te', 'gzip'], { isHttp2: true }), OURS);

@@ -21,7 +21,7 @@ import {
   SETTINGS,
   TYPE,
 } from '../support/http2-frames.ts';
-import { settled, startEdge } from './start-edge.ts';
+import { CONNECTION, settled, startEdge } from './start-edge.ts';
 
 type TestEdge = ReturnType<typeof startEdge>;
 
@@ -31,8 +31,7 @@ const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 /** The downstream's end of a new HTTP/2 connection. */
 const connectEnd = ({ edge }: TestEdge): Duplex => {
   const [ours, theirs] = createDuplexPair(262_144);
-  const connection = { remoteAddress: '192.0.2.1', remotePort: 1_024, serverName: HOSTNAME };
-  edge.accept(ours, { ...connection, alpnProtocol: 'h2' });
+  edge.accept(ours, { ...CONNECTION, alpnProtocol: 'h2' });
   return theirs;
 };
 
@@ -146,7 +145,7 @@ describe('a connection of a downstream', () => {
     });
 
   test('that leaves room for no answer has its streams reset in time', async (t) => {
-    const edge = startEdge(t, { idleMs: 30_000 });
+    const edge = startEdge(t, { idleMs: 8_000 });
     // SETTINGS_INITIAL_WINDOW_SIZE = 0 (RFC 9113 6.5.2).
     const noWindow = frame(TYPE.settings, 0, 0, '\0\x04\0\0\0\0');
     const end = connectRaw(edge, noWindow, headersFrame(1, pseudoFields(HOSTNAME)));
@@ -155,7 +154,7 @@ describe('a connection of a downstream', () => {
     upstream.socket.write(OK);
     await end.next(TYPE.headers, 1);
     assert.equal(edge.edge.pooledCount, 1, 'the upstream is free for others');
-    await pass(edge, 40_000);
+    await pass(edge, 12_000);
     assert.equal(codeOf(await end.next(TYPE.reset, 1)), CODE.cancel);
   });
 

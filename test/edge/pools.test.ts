@@ -13,7 +13,10 @@ const SOURCE = { address: '192.0.2.1' };
 /** Pools whose dials never come back unless their signal says so. */
 const setUp = (t: TestContext, requestsPerTunnelMax = 100) => {
   const clock = createFakeClock();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
   const dialled: string[] = [];
   const pools = createPools(
     {

@@ -6,9 +6,15 @@ import { describe, type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { createRedirect } from '../../src/edge/redirect.ts';
 import { eventually } from '../support/eventually.ts';
+import { createLogRecorder } from '../support/log.ts';
 
 const start = async (t: TestContext, { engineHost = 'edge.example.test', port = 443 } = {}) => {
-  const server = createRedirect({ engineHost, publicPort: () => port });
+  const server = createRedirect({
+    engineHost,
+    publicPort: () => port,
+    arrive: async () => true,
+    log: createLogRecorder(),
+  });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => {

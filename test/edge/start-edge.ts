@@ -10,12 +10,15 @@ import type { EngineError } from '../../src/base/errors.ts';
 import { newAgentId, type StreamId } from '../../src/base/ids.ts';
 import { createAddressSet } from '../../src/base/ip.ts';
 import { createSweep } from '../../src/base/time.ts';
+import type { EdgeConnection } from '../../src/edge/connection.ts';
 import type { EdgeOptions } from '../../src/edge/context.ts';
 import { createEdge } from '../../src/edge/edge.ts';
+import { createPolicies } from '../../src/edge/policies.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
 import { createRouter } from '../../src/tunnel/router.ts';
 import { createFakeClock } from '../support/clock.ts';
 import { createDuplexPair } from '../support/duplex-pair.ts';
+import { OPEN_RULES } from '../support/engine-rules.ts';
 import { eventually } from '../support/eventually.ts';
 import { createLogRecorder } from '../support/log.ts';
 
@@ -60,12 +63,25 @@ export const readingEnd = (socket: Duplex): End => {
   };
 };
 
+/** What the doorstep would say of a connection. */
+export const CONNECTION: EdgeConnection = {
+  remoteAddress: '192.0.2.1',
+  remotePort: 1_024,
+  serverName: 'web.t.localhost',
+  tlsVersion: 'TLSv1.3',
+  cipher: 'TLS_AES_128_GCM_SHA256',
+};
+
 export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) => {
   const clock = createFakeClock();
   const log = createLogRecorder();
   const sweep = createSweep(clock, 1_000);
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
   const router = createRouter({ registry, clock });
+  const policies = createPolicies({ registry, countryOf: () => undefined }, OPEN_RULES);
   const dials: TestDial[] = [];
   const streams: Duplex[] = [];
   const edge = createEdge(
@@ -75,7 +91,9 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
       sweep,
       registry,
       router,
+      policies,
       publicPort: () => 443,
+      listenOnPort: (port) => Promise.resolve({ port, close() {} }),
       trustedProxies: createAddressSet([]),
       secureUpstream: (socket) => Promise.resolve({ socket, alpnProtocol: undefined }),
       dialBack: (tunnel, _source, signal) =>
@@ -107,15 +125,18 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
   const ends: Duplex[] = [];
 
   t.after(async () => {
-    edge.destroy();
+    const destroyed = edge.destroy();
     for (const end of ends) end.destroy();
+    await destroyed;
     await eventually(() => edge.connectionCount === 0, 'every connection is closed');
+    await eventually(() => policies.followedCount === 0, 'no exchange or relay is judged any more');
     assert.equal(edge.pooledCount, 0, 'streams or waiters are left in a pool');
     assert.equal(clock.pendingCount, 0, 'timers are left');
   });
 
   return {
     edge,
+    policies,
     clock,
     log,
     registry,
@@ -127,7 +148,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
     connect({ highWaterMark = 16_384, isReading = true } = {}): End {
       const [ours, theirs] = createDuplexPair(highWaterMark);
       ends.push(theirs);
-      edge.accept(ours, { remoteAddress: '192.0.2.1', remotePort: 1_024, serverName: 'web.t.localhost' });
+      edge.accept(ours, CONNECTION);
       const end = readingEnd(theirs);
       if (!isReading) theirs.pause();
       return end;

@@ -84,7 +84,6 @@ const REFUSED: [what: string, status: number, text: string | string[]][] = [
   ['a request line in lower case', 400, ['GET / http/1.1', HOST]],
   ['HTTP/2.0 in clear text', 505, 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'],
   ['HTTP/1.2', 505, ['GET / HTTP/1.2', HOST]],
-  ['CONNECT', 501, [`CONNECT ${HOSTNAME}:443 HTTP/1.1`, HOST]],
   ['an expectation that nobody knows', 417, ['GET / HTTP/1.1', HOST, 'Expect: miracles']],
   ['a head over the limit', 431, ['GET / HTTP/1.1', HOST, `X: ${'x'.repeat(LIMITS.requestHeadBytesMax)}`]],
   ['too many lines', 431, ['GET / HTTP/1.1', HOST, ...Array(LIMITS.headerLinesMax).fill('X: a')]],

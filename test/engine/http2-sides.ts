@@ -15,6 +15,7 @@ import {
 } from 'node:http2';
 import type { AddressInfo, Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import type { ConnectionOptions } from 'node:tls';
 import { connectDownstream, type DownstreamTarget } from '../support/downstream.ts';
 import { startEngine, startHttpUpstream, type TestEngine } from '../support/engine.ts';
 import { HOSTNAME } from './http-upstream.ts';
@@ -93,8 +94,9 @@ export const connectHttp2 = async (
   target: DownstreamTarget,
   serverName = HOSTNAME,
   settings: Settings = {},
+  tls: Pick<ConnectionOptions, 'maxVersion' | 'ciphers'> = {},
 ): Promise<ClientHttp2Session> => {
-  const socket = await connectDownstream(target, serverName, { alpn: ['h2'] });
+  const socket = await connectDownstream(target, serverName, { alpn: ['h2'], ...tls });
   const session = connect(`https://${serverName}:${target.port}`, {
     createConnection: () => socket,
     // As much as the engine passes on; Node's own bounds are lower.

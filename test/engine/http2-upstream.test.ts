@@ -197,7 +197,6 @@ describe('an upstream that breaks the rules of HTTP/2', () => {
       headersFrame(stream, [...STATUS, 'content-length', '0', 'content-length', '1']),
     'with a switch of protocols that HTTP/2 does not have': (stream) =>
       headersFrame(stream, [':status', '101'], FLAG.endHeaders),
-    'with a body before its head': (stream) => frame(TYPE.data, FLAG.endStream, stream, 'body'),
     'with a head that never becomes final': tooLong,
     'with more headers than the engine takes': (stream) =>
       headersFrame(stream, [...STATUS, ...Array.from({ length: 300 }, (_, i) => [`x-${i}`, 'y']).flat()]),

@@ -5,7 +5,13 @@ import { describe, type TestContext, test } from 'node:test';
 import { PERMISSIONS } from '../../src/base/principal.ts';
 import type { TunnelProperties } from '../../src/base/tunnel-properties.ts';
 import { encodeFrame } from '../../src/wire/frame-writer.ts';
-import { type EngineOptions, startEngine, startTcpUpstream, type TestEngine } from '../support/engine.ts';
+import {
+  type EngineOptions,
+  startEngine,
+  startHttpUpstream,
+  startTcpUpstream,
+  type TestEngine,
+} from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { connectFake, privateDial } from '../support/fake-agent.ts';
 import { startHalfOpenRelay } from '../support/half-open-relay.ts';
@@ -117,9 +123,22 @@ test('an upstream that speaks first is heard', async (t) => {
 });
 
 test('a published tunnel can be dialled as well', async (t) => {
-  const { engine, token } = await startEcho(t, { name: 'echo', hostname: 'echo' });
+  const engine = await startEngine(t);
+  const upstream = await startHttpUpstream(t, (request, response) => response.end(request.url));
+  await engine.publish(upstream, { name: 'web', hostname: 'web' });
+  const stream = await dial(t, engine, { token: await engine.createToken('d'), target: 'web' });
+  stream.write('GET /it HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n');
+  assert.match(String(await readToEnd(stream)), /^HTTP\/1.1 200 OK\r\n.*\/it$/s);
+});
+
+test('a private tunnel may ask for a PROXY header as well', async (t) => {
+  const labels = { 'rstream.proxy-protocol': 'v1' };
+  const { engine, token } = await startEcho(t, { ...PRIVATE, labels });
   const stream = await dial(t, engine, { token, target: 'echo' });
-  assert.equal(String(await exchange(stream, 'x')), '<x');
+  assert.match(
+    String(await exchange(stream, 'x')),
+    new RegExp(`^<PROXY TCP4 127.0.0.1 127.0.0.1 \\d+ ${engine.port}\r\nx$`),
+  );
 });
 
 test('a datagram tunnel is relayed unchanged', async (t) => {

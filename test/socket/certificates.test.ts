@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { createCertificates } from '../../src/socket/certificates.ts';
-import { createTestPair, type TestPair } from '../support/certificates.ts';
+import { createRsaPair, createTestPair, type TestPair } from '../support/certificates.ts';
 import { createFakeClock } from '../support/clock.ts';
 import { createLogRecorder } from '../support/log.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -18,14 +18,15 @@ const setUp = (t: TestContext, { cert, key }: TestPair) => {
   writeFileSync(files.keyFile, key);
   const clock = createFakeClock(Date.now());
   const log = createLogRecorder();
-  return { files, clock, log, create: () => createCertificates({ log, clock }, files) };
+  return { files, clock, log, create: () => createCertificates({ log, clock }, [files]) };
 };
 
 describe('loading', () => {
   test('gives the pair', async (t) => {
     const pair = await createTestPair('first');
     const { create, log } = setUp(t, pair);
-    const current = create().current();
+    const [current] = create().current();
+    assert.ok(current);
     assert.equal(current.cert.toString(), pair.cert);
     assert.equal(current.key.toString(), pair.key);
     assert.ok(current.expiresAt > Date.now());
@@ -36,7 +37,7 @@ describe('loading', () => {
     const yesterday = new Date(Date.now() - 86_400_000);
     const pair = await createTestPair('old', { notBeforeDate: new Date(0), notAfterDate: yesterday });
     const { create, log } = setUp(t, pair);
-    assert.equal(create().current().cert.toString(), pair.cert);
+    assert.equal(create().current()[0]?.cert.toString(), pair.cert);
     assert.deepEqual(
       log.lines.map(({ level, message }) => [level, message]),
       [['warn', 'the certificate has expired']],
@@ -72,6 +73,54 @@ describe('loading', () => {
   });
 });
 
+describe('several pairs', () => {
+  /** Two pairs in files; the second one is what the test gives. */
+  const setUpTwo = async (t: TestContext, second: TestPair) => {
+    const first = setUp(t, await createTestPair('first'));
+    const other = setUp(t, second);
+    const { clock, log } = first;
+    const files = [first.files, other.files];
+    return { clock, log, files, create: () => createCertificates({ log, clock }, files) };
+  };
+
+  test('of different kinds are held side by side', async (t) => {
+    const { create } = await setUpTwo(t, await createRsaPair('second'));
+    assert.deepEqual(
+      create()
+        .current()
+        .map(({ kind }) => kind),
+      ['ec', 'rsa'],
+    );
+  });
+
+  test('of one kind are refused, and both named', async (t) => {
+    const { create, files } = await setUpTwo(t, await createTestPair('second'));
+    assert.throws(create, {
+      code: 'CERTIFICATE_INVALID',
+      message: `The certificate cannot be used: ${files[0]?.certFile} and ${files[1]?.certFile} both have a key of kind ec; there can be one.`,
+    });
+  });
+
+  test('are taken up together, or not at all', async (t) => {
+    const { create, clock, files, log } = await setUpTwo(t, await createRsaPair('x'));
+    const certificates = create();
+    const before = certificates.current();
+    const [ec, rsa] = [await createTestPair('ec'), await createRsaPair('rsa')];
+    writeFileSync(files[0]?.certFile ?? '', ec.cert);
+    writeFileSync(files[0]?.keyFile ?? '', ec.key);
+    writeFileSync(files[1]?.certFile ?? '', rsa.cert);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current(), before, 'the key of the second is still the old one');
+    assert.equal(log.withCode('CERTIFICATE_INVALID').length, 1);
+    writeFileSync(files[1]?.keyFile ?? '', rsa.key);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.deepEqual(
+      certificates.current().map(({ cert }) => cert.toString()),
+      [ec.cert, rsa.cert],
+    );
+  });
+});
+
 describe('reloading', () => {
   test('a new pair is taken up within the check interval, not sooner', async (t) => {
     const { create, clock, files, log } = setUp(t, await createTestPair('first'));
@@ -83,7 +132,7 @@ describe('reloading', () => {
     clock.advance(LIMITS.certificateCheckMs - 1);
     assert.equal(certificates.current(), first);
     clock.advance(1);
-    assert.equal(certificates.current().cert.toString(), second.cert);
+    assert.equal(certificates.current()[0]?.cert.toString(), second.cert);
     assert.equal(log.lines.at(-1)?.message, 'the certificate was reloaded');
   });
 
@@ -109,7 +158,7 @@ describe('reloading', () => {
     assert.equal(log.withCode('CERTIFICATE_INVALID').length, 1);
     writeFileSync(files.keyFile, second.key);
     clock.advance(LIMITS.certificateCheckMs);
-    assert.equal(certificates.current().cert.toString(), second.cert);
+    assert.equal(certificates.current()[0]?.cert.toString(), second.cert);
   });
 
   test('files that vanish keep the old pair', async (t) => {

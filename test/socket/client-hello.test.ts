@@ -14,6 +14,7 @@ import {
   readHello,
   recordsFrom,
   serverNameExtension,
+  signaturesExtension,
   vector,
   versionsExtension,
 } from '../support/client-hello.ts';
@@ -105,6 +106,7 @@ describe('what is read', () => {
           extension(0x2a2a, Buffer.alloc(0)),
           versionsExtension(0xfafa, 0x0304, 0x0303),
           groupsExtension(0x0a0a, X25519),
+          signaturesExtension(0x5a5a, 0x0804, 0x0403),
           extension(0x3a3a, Buffer.from([0])),
         ],
       }),
@@ -112,6 +114,15 @@ describe('what is read', () => {
     assert.deepEqual(hello?.ciphers, [0x1301, 0x1302]);
     assert.deepEqual(hello?.versions, [0x0304, 0x0303]);
     assert.deepEqual(hello?.groups, [X25519]);
+    assert.deepEqual(hello?.signatureAlgorithms, [0x0804, 0x0403]);
+    assert.deepEqual(hello?.extensions, [43, 10, 13]);
+  });
+
+  test('extensions that nobody here knows are named in the order in which they came', () => {
+    const types = [0xff01, 23, 0x4469, 5];
+    const extensions = types.map((type) => extension(type, Buffer.from([1, 2])));
+    assert.deepEqual(parse(helloFrom({ extensions }))?.extensions, types);
+    assert.deepEqual(parse(helloFrom({ extensions: null }))?.extensions, []);
   });
 
   test('a hello without extensions is one of TLS 1.2 at most', () => {
@@ -173,6 +184,9 @@ describe('what is refused', () => {
     'versions twice': withExtensions(versionsExtension(0x0304), versionsExtension(0x0303)),
     'an empty version list': withExtensions(versionsExtension()),
     'groups twice': withExtensions(groupsExtension(X25519), groupsExtension(X25519)),
+    'signature algorithms twice': withExtensions(signaturesExtension(0x0403), signaturesExtension(0x0804)),
+    'no signature algorithm': withExtensions(signaturesExtension()),
+    'half a signature algorithm': withExtensions(extension(13, vector(2, Buffer.from([4])))),
     'bytes behind a list': withExtensions(
       extension(43, Buffer.concat([vector(1, numbers(0x0304)), Buffer.from([0])])),
     ),

@@ -24,17 +24,20 @@ describe('connections come to their room', () => {
     const { room, connection } = await arriving;
     assert.equal(client.alpnProtocol, 'rstrm/1');
     assert.equal(room, 'agent');
-    const { hello, cipher, ...rest } = connection;
+    const { hello, cipher, ja4, ...rest } = connection;
     assert.deepEqual(rest, {
       remoteAddress: '127.0.0.1',
       remotePort: client.localPort,
+      localAddress: '127.0.0.1',
       localPort: port,
       serverName: ENGINE_HOST,
       alpnProtocol: 'rstrm/1',
       tlsVersion: 'TLSv1.3',
       acceptedAt: clock.now(),
+      isPostQuantum: false,
     });
     assert.match(cipher, /^TLS_/);
+    assert.match(ja4, /^t13d\d{4}r1_[0-9a-f]{12}_[0-9a-f]{12}$/);
     assert.ok(hello.groups.length > 0);
   });
 

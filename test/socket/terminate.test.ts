@@ -96,7 +96,7 @@ describe('certificates', () => {
       writeFileSync(files.keyFile, key);
     };
     write(first);
-    const { connectTls, clock, log } = await startDoorstep(t, { files });
+    const { connectTls, clock, log } = await startDoorstep(t, { files: [files] });
     const shown = () => commonNameOf(connectTls({ servername: ENGINE_HOST }));
     assert.equal(await shown(), 'first');
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type EngineError, fail } from '../../src/base/errors.ts';
 import { createSweep } from '../../src/base/time.ts';
+import type { DialSource } from '../../src/stream/agent-stream.ts';
 import { Pool, type Pooled, type PoolWaiter } from '../../src/stream/pool.ts';
 import { createFakeClock } from '../support/clock.ts';
 
@@ -12,6 +13,7 @@ interface Item extends Pooled {
 }
 
 interface Dial {
+  readonly source: DialSource;
   grant(name: string, capacity?: number): Promise<void>;
   refuse(error: EngineError): Promise<void>;
   readonly signal: AbortSignal;
@@ -47,9 +49,10 @@ const setUp = ({
   const pool: Pool<Item> = new Pool<Item>(
     {
       sweep: createSweep(clock, 1_000),
-      open: (_source, signal) =>
+      open: (source, signal) =>
         new Promise((resolve, reject) => {
           dials.push({
+            source,
             signal,
             grant: (name, capacity = 1) => {
               resolve(makeItem(name, capacity));
@@ -102,6 +105,16 @@ describe('waiters', () => {
     assert.equal(dials[1]?.signal.aborted, false);
     await dials[1]?.grant('new');
     assert.equal(pool.take()?.name, 'new');
+  });
+
+  test('are each dialled for in their own name', () => {
+    const { pool, dials, waiter } = setUp();
+    const sources = [{ address: '192.0.2.1', port: 1 }, { address: '2001:db8::1' }, { address: '192.0.2.1' }];
+    for (const [index, source] of sources.entries()) pool.acquire(waiter(`${index}`), source);
+    assert.deepEqual(
+      dials.map(({ source }) => source),
+      sources,
+    );
   });
 
   test('share the fate of a dial that fails, as many as no other dial is under way for', async () => {

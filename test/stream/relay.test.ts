@@ -12,12 +12,12 @@ import { readToEnd } from '../support/read-to-end.ts';
 const IDLE_MS = 60_000;
 
 /** A downstream and an upstream with a relay between them. */
-const start = (prepare: (a: Duplex, b: Duplex) => void = () => {}) => {
+const start = (prepare: (a: Duplex, b: Duplex) => void = () => {}, breakOff?: (a: Duplex) => void) => {
   const clock = createFakeClock();
   const [downstream, a] = createDuplexPair();
   const [b, upstream] = createDuplexPair();
   prepare(a, b);
-  const result = relay(a, b, { clock, idleMs: IDLE_MS });
+  const result = relay(a, b, { clock, idleMs: IDLE_MS, ...(breakOff && { breakOff }) });
   return { clock, downstream, upstream, a, b, result };
 };
 
@@ -45,6 +45,23 @@ describe('a relay', () => {
       assert.equal(cause, undefined);
       assert.equal(clock.pendingCount, 0);
     });
+
+  test('breaks the first side off in its own way when the second breaks, and only then', async () => {
+    const broken: Duplex[] = [];
+    const breakOff = (socket: Duplex) => {
+      broken.push(socket);
+      socket.destroy();
+    };
+    const whole = start(() => {}, breakOff);
+    whole.downstream.end();
+    whole.upstream.end();
+    await whole.result;
+    assert.deepEqual(broken, []);
+    const cut = start(() => {}, breakOff);
+    cut.b.destroy(new Error('reset'));
+    await cut.result;
+    assert.deepEqual(broken, [cut.a]);
+  });
 
   test('keeps order and bytes of bulk data', async () => {
     const { downstream, upstream, result } = start();

@@ -66,9 +66,24 @@ export const eventually = async (what: string, isTrue: () => boolean): Promise<v
 export const startDoor = async (t: TestContext) => {
   const clock = createFakeClock();
   const log = createLogRecorder();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
   const door = createAgentDoor(
-    { clock, log, registry, verifyCredential, verifyCertificate },
+    {
+      clock,
+      log,
+      registry,
+      verifyCredential,
+      verifyCertificate,
+      reservePort: async () => undefined,
+      privateEdge: {
+        dialUpstream: (tunnel, { remoteAddress }, signal) =>
+          door.dialBack(tunnel, { address: remoteAddress }, signal),
+        serveHttp: (socket) => void socket.destroy(),
+      },
+    },
     { version: '0.0.0-test', dialBackMs: DIAL_BACK_MS, streamIdleMs: STREAM_IDLE_MS },
   );
   const { key, cert } = await testCertificates();

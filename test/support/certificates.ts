@@ -39,6 +39,16 @@ const createAuthority = (): Promise<{ private: string; cert: string }> =>
 let authority: ReturnType<typeof createAuthority> | undefined;
 let made: Promise<TestCertificates> | undefined;
 
+/** A fresh RSA pair, signed by itself: what makes the others cannot sign the one kind of key with the other. */
+export const createRsaPair = async (commonName: string): Promise<TestPair> => {
+  const { private: key, cert } = await generate(nameFrom(commonName), {
+    keyType: 'rsa',
+    keySize: 2_048,
+    algorithm: 'sha256',
+  });
+  return { cert, key };
+};
+
 /**
  * A fresh pair that the authority has signed.
  * @param commonName tells pairs apart

@@ -36,6 +36,9 @@ export const versionsExtension = (...versions: number[]): Buffer =>
 
 export const groupsExtension = (...groups: number[]): Buffer => extension(10, vector(2, numbers(...groups)));
 
+export const signaturesExtension = (...algorithms: number[]): Buffer =>
+  extension(13, vector(2, numbers(...algorithms)));
+
 /** Parts of a hello; what is left out is as a modest client would send it. */
 export interface HelloParts {
   legacyVersion?: number;

@@ -4,10 +4,13 @@ import { EventEmitter, once } from 'node:events';
 import { connect as connectTcp, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
-import { createCertificates } from '../../src/socket/certificates.ts';
+import { createAddressSet } from '../../src/base/ip.ts';
+import { createArrivals } from '../../src/socket/arrivals.ts';
+import { type CertificateFiles, createCertificates } from '../../src/socket/certificates.ts';
+import type { PublishedMode } from '../../src/socket/dispatch.ts';
 import { createDoorstep, type Doorstep, type DoorstepOptions } from '../../src/socket/listener.ts';
-import type { ConnectionHandler, ConnectionInfo } from '../../src/socket/receive.ts';
-import { type TestCertificates, testCertificates } from './certificates.ts';
+import type { ConnectionHandler, ConnectionInfo, PeekedConnection } from '../../src/socket/receive.ts';
+import { testCertificates } from './certificates.ts';
 import { createFakeClock, type FakeClock } from './clock.ts';
 import { createLogRecorder, type LogRecorder } from './log.ts';
 
@@ -16,9 +19,15 @@ export const PUBLISHED_HOST = 'app.t.edge.example.test';
 
 /** A connection as a room gets it. */
 export interface Arrival {
-  readonly room: 'agent' | 'api' | 'published';
+  readonly room: 'agent' | 'api' | 'published' | 'raw';
   readonly socket: TLSSocket;
   readonly connection: ConnectionInfo;
+}
+
+/** A connection whose TLS is not ended here. */
+export interface Passed {
+  readonly socket: Socket;
+  readonly connection: PeekedConnection;
 }
 
 export interface TestDoorstep {
@@ -28,13 +37,24 @@ export interface TestDoorstep {
   readonly log: LogRecorder;
   /** The next connection that comes through. Ask before it can come. */
   nextArrival(): Promise<Arrival>;
+  /** The next connection that is passed through. */
+  nextPassed(): Promise<Passed>;
   /** A TLS client that trusts the test authority; its errors are for the test to see, none ends the process. */
   connectTls(options: ConnectionOptions): TLSSocket;
-  connectTcp(): Socket;
+  /** @param localAddress 127.0.0.1 by default; any of 127.0.0.0/8 is another source */
+  connectTcp(localAddress?: string): Socket;
 }
 
 interface Extras {
-  readonly files?: Pick<TestCertificates, 'certFile' | 'keyFile'>;
+  /** Addresses and ranges whose connections begin with a PROXY header. */
+  readonly trustedProxies?: readonly string[];
+  /** 0, which is no bound, by default. */
+  readonly connectionsPerSource?: number;
+  readonly ratePerSource?: number;
+  readonly isExempt?: (address: string) => boolean;
+  readonly files?: readonly CertificateFiles[];
+  /** What is published at further names. */
+  readonly modes?: Readonly<Record<string, PublishedMode>>;
   /** Runs in the place of a room. */
   readonly onArrival?: (arrival: Arrival) => void;
 }
@@ -44,28 +64,41 @@ export const startDoorstep = async (
   t: TestContext,
   overrides: Partial<DoorstepOptions> & Extras = {},
 ): Promise<TestDoorstep> => {
-  const { files, onArrival, ...options } = overrides;
+  const { files, modes = {}, onArrival, trustedProxies = [], isExempt = () => false, ...rest } = overrides;
+  const { connectionsPerSource = 0, ratePerSource = 0, ...options } = rest;
+  const published: Readonly<Record<string, PublishedMode>> = {
+    [PUBLISHED_HOST]: { kind: 'http', demands: { versionMin: options.versionMin ?? 'TLSv1.2' } },
+    ...modes,
+  };
   const made = await testCertificates();
   const clock = createFakeClock(Date.now());
   const log = createLogRecorder();
-  const arrivals = new EventEmitter();
+  const events = new EventEmitter();
+  const passed = new EventEmitter();
   const clients = new Set<Socket>();
   const arriveIn =
     (room: Arrival['room']): ConnectionHandler =>
     (socket, connection) => {
       const arrival: Arrival = { room, socket, connection };
       onArrival?.(arrival);
-      arrivals.emit('arrival', arrival);
+      events.emit('arrival', arrival);
     };
+  const arrivals = createArrivals(
+    { clock, log, trustedProxies: createAddressSet(trustedProxies), isExempt },
+    { connectionsPerSource, ratePerSource },
+  );
   const doorstep = createDoorstep(
     {
       clock,
       log,
-      certificates: createCertificates({ log, clock }, files ?? made),
-      publishedMode: (serverName) => (serverName === PUBLISHED_HOST ? 'http' : 'unknown'),
+      arrivals,
+      certificates: createCertificates({ log, clock }, files ?? [made]),
+      publishedMode: (serverName) => published[serverName] ?? { kind: 'unknown' },
       onAgent: arriveIn('agent'),
       onApi: arriveIn('api'),
       onPublished: arriveIn('published'),
+      onRaw: arriveIn('raw'),
+      onPassthrough: (socket, connection) => passed.emit('passed', { socket, connection }),
     },
     {
       listenAddress: { host: '127.0.0.1', port: 0 },
@@ -93,12 +126,14 @@ export const startDoorstep = async (
     port,
     clock,
     log,
-    nextArrival: async () => ((await once(arrivals, 'arrival')) as [Arrival])[0],
+    nextArrival: async () => ((await once(events, 'arrival')) as [Arrival])[0],
+    nextPassed: async () => ((await once(passed, 'passed')) as [Passed])[0],
     connectTls: (clientOptions) => {
       // Its own variable: Node takes allowHalfOpen here, its types do not know.
       const all = { host: '127.0.0.1', port, ca: made.ca, allowHalfOpen: true, ...clientOptions };
       return keep(connectTls(all));
     },
-    connectTcp: () => keep(connectTcp({ host: '127.0.0.1', port, allowHalfOpen: true })),
+    connectTcp: (localAddress = '127.0.0.1') =>
+      keep(connectTcp({ host: '127.0.0.1', port, localAddress, allowHalfOpen: true })),
   };
 };

@@ -2,20 +2,26 @@
 import { once } from 'node:events';
 import type { ClientRequest, IncomingMessage, RequestOptions } from 'node:http';
 import { request as httpsRequest } from 'node:https';
-import { connect, type TLSSocket } from 'node:tls';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 
 export interface DownstreamTarget {
   readonly port: number;
   readonly ca: string;
+  /** Sent ahead of TLS, as a proxy does. */
+  readonly proxyHeader?: Buffer;
 }
 
 /** Opens TLS to 127.0.0.1 with this server name. */
 export const connectDownstream = async (
-  { port, ca }: DownstreamTarget,
+  { port, ca, proxyHeader }: DownstreamTarget,
   serverName: string,
-  options: { alpn?: string[]; allowHalfOpen?: boolean } = {},
+  options: { alpn?: string[]; allowHalfOpen?: boolean } & Pick<
+    ConnectionOptions,
+    'maxVersion' | 'ciphers'
+  > = {},
 ): Promise<TLSSocket> => {
-  const { alpn = ['http/1.1'], allowHalfOpen = false } = options;
+  const { alpn = ['http/1.1'], allowHalfOpen = false, ...rest } = options;
   // Node documents allowHalfOpen here, its types forgot it.
   const tlsOptions = {
     host: '127.0.0.1',
@@ -24,9 +30,18 @@ export const connectDownstream = async (
     servername: serverName,
     ALPNProtocols: alpn,
     allowHalfOpen,
+    ...(proxyHeader && { socket: connectWith(proxyHeader, port, allowHalfOpen) }),
+    ...rest,
   };
   const socket = connect(tlsOptions);
   await once(socket, 'secureConnect');
+  return socket;
+};
+
+/** A TCP connection that has sent something already. */
+const connectWith = (bytes: Buffer, port: number, allowHalfOpen: boolean): Socket => {
+  const socket = connectTcp({ host: '127.0.0.1', port, allowHalfOpen }).on('error', () => {});
+  socket.write(bytes);
   return socket;
 };
 

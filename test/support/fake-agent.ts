@@ -5,6 +5,7 @@
  * deadline, so a test that waits in vain fails with the name of what it waited for.
  */
 import { once } from 'node:events';
+import { connect as connectTcp } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { createFrameReader } from '../../src/wire/frame-reader.ts';
@@ -29,6 +30,8 @@ export interface FakeTarget {
   clientCertificate?: { cert: string; key: string };
   /** ALPN offer; `rstrm/1` by default. */
   alpn?: string[];
+  /** Sent ahead of TLS, as a proxy does. */
+  proxyHeader?: Buffer;
 }
 
 export interface FakeAgentOptions extends FakeTarget {
@@ -188,6 +191,12 @@ const connectTls = async (target: FakeTarget): Promise<TLSSocket> => {
     ...(target.ca !== undefined && { ca: target.ca }),
     ...target.clientCertificate,
   };
+  const { proxyHeader } = target;
+  if (proxyHeader) {
+    const below = connectTcp({ host: target.host ?? '127.0.0.1', port: target.port, allowHalfOpen: true });
+    below.on('error', () => {}).write(proxyHeader);
+    options.socket = below;
+  }
   const socket = connect(options);
   await within(once(socket, 'secureConnect'), 'the TLS handshake').catch((cause) => {
     socket.destroy();

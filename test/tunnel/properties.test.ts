@@ -101,6 +101,27 @@ describe('defaults', () => {
       requested: { ...PRIVATE, httpUseTls: true, upstreamTls: false },
       resolved: { publish: false, type: 'bytestream', httpUseTls: true, upstreamTls: true },
     },
+    {
+      name: 'rules by address and country are canonical, and have each entry once',
+      requested: {
+        trustedIps: [
+          '192.0.2.7',
+          '::ffff:192.0.2.7',
+          '192.0.2.7/32',
+          '::ffff:10.0.0.0/104',
+          '2001:DB8:0::/32',
+        ],
+        geoip: ['fr', 'DE', 'FR'],
+      },
+      resolved: {
+        publish: true,
+        protocol: 'http',
+        type: 'bytestream',
+        httpVersion: 'http/1.1',
+        trustedIps: ['192.0.2.7', '10.0.0.0/8', '2001:db8::/32'],
+        geoip: ['FR', 'DE'],
+      },
+    },
     ...['h2c', 'h2'].map((httpVersion) => ({
       name: `a published tunnel may say that its upstream speaks ${httpVersion}`,
       requested: { httpVersion },
@@ -119,6 +140,18 @@ describe('defaults', () => {
         },
       }),
     ),
+    {
+      name: 'a TLS tunnel is terminated unless it says otherwise, and has no HTTP version',
+      requested: { protocol: 'tls', upstreamTls: true },
+      resolved: {
+        publish: true,
+        protocol: 'tls',
+        type: 'bytestream',
+        tlsMode: 'terminated',
+        upstreamTls: true,
+        httpUseTls: true,
+      },
+    },
     {
       name: 'what is already so or is meaningless on one engine is echoed',
       requested: {
@@ -183,17 +216,10 @@ describe('features that are not there', () => {
     { httpVersion: 'h3', type: 'datagram', upstreamTls: true },
   ];
   const published: readonly TunnelProperties[] = [
-    { protocol: 'tcp', port: 5432 },
-    { protocol: 'tls' },
-    { protocol: 'tls', tlsMode: 'passthrough' },
     { type: 'datagram' },
     { tokenAuth: true },
     { mtlsAuth: true },
     { mtlsCacertPem: '-----BEGIN CERTIFICATE-----' },
-    { trustedIps: ['192.0.2.0/24'] },
-    { geoip: ['FR'] },
-    { tlsMinVersion: 'tls1.3' },
-    { tlsCiphers: ['TLS_AES_128_GCM_SHA256'] },
   ];
   for (const requested of [...always, ...always.map((p) => ({ ...p, ...PRIVATE })), ...published])
     test(`${JSON.stringify(requested)} is refused with 5000 and the name of the feature`, () => {
@@ -244,6 +270,12 @@ describe('combinations and values that mean nothing', () => {
     [{ tlsMinVersion: 'tls1.1' }, /tls_min_version must be one of/],
     [{ name: 'a\u001b[2Jb' }, /name contains a control character/],
     [{ tlsAlpns: [''] }, /tls_alpns has an empty entry/],
+    [{ trustedIps: ['192.0.2.1', 'office'] }, /trusted_ips: office must be an IP address or a CIDR range/],
+    [{ trustedIps: ['192.0.2.1/24'] }, /trusted_ips: 192\.0\.2\.1\/24 has bits set behind its prefix/],
+    [{ trustedIps: ['192.0.2.0/33'] }, /trusted_ips: .* prefix length from 1 to 32/],
+    [{ trustedIps: ['fe80::1%eth0'] }, /trusted_ips: fe80::1%eth0 must be an IP address/],
+    [{ geoip: ['FR', 'DEU'] }, /geoip: DEU must be a country of two letters/],
+    [{ geoip: ['\u00df'] }, /geoip: \u00df must be a country/],
     [{ labels: { '': 'x' } }, /label has an empty key/],
   ];
   for (const [requested, sentence] of cases)
@@ -313,4 +345,50 @@ describe('bounds', () => {
 
   test('a value that is refused is not repeated in the sentence', () =>
     assert.ok(!errorOf({ protocol: 'x'.repeat(60_000) }).message.includes('xx')));
+});
+
+describe('the label rstream.proxy-protocol', () => {
+  const LABEL = 'rstream.proxy-protocol';
+  const withLabel = (version: string, rest: TunnelProperties) => ({ labels: { [LABEL]: version }, ...rest });
+  const RAW: readonly TunnelProperties[] = [
+    { protocol: 'tcp' },
+    { protocol: 'tls' },
+    { protocol: 'tls', tlsMode: 'passthrough' },
+    { publish: false },
+  ];
+  const problemOf = (requested: TunnelProperties): string => {
+    try {
+      resolveProperties(requested);
+      return '';
+    } catch (error) {
+      return String(error);
+    }
+  };
+
+  for (const raw of RAW)
+    for (const version of ['v1', 'v2'])
+      test(`may be ${version} with ${JSON.stringify(raw)}`, () =>
+        assert.doesNotMatch(problemOf(withLabel(version, raw)), /proxy-protocol/));
+
+  for (const version of ['', 'v3', '1', 'V2'])
+    test(`may not be ${version || 'empty'}`, () => {
+      const { code, message } = errorOf(withLabel(version, { protocol: 'tcp' }));
+      assert.equal(code, 'PROPERTIES_INVALID');
+      assert.ok(message.includes(`the label ${LABEL} must be v1 or v2`), message);
+    });
+
+  const misplaced: readonly (readonly [TunnelProperties, RegExp])[] = [
+    [{}, /is not for protocol http/],
+    [{ protocol: 'http' }, /is not for protocol http/],
+    [{ publish: false, protocol: 'http' }, /is not for protocol http/],
+    [{ publish: false, type: 'datagram' }, /needs type bytestream/],
+    [{ protocol: 'tls', type: 'datagram' }, /needs type bytestream/],
+  ];
+  for (const [requested, sentence] of misplaced)
+    test(`is refused with ${JSON.stringify(requested)}`, () => {
+      const { code, message } = errorOf(withLabel('v1', requested));
+      assert.equal(code, 'PROPERTIES_INVALID');
+      assert.ok(message.includes(LABEL), message);
+      assert.match(message, sentence);
+    });
 });

@@ -1,6 +1,7 @@
 /** Opening, finding and closing tunnels; who owns a name. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { fail } from '../../src/base/errors.ts';
 import { newAgentId } from '../../src/base/ids.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
@@ -11,7 +12,10 @@ const newOwner = (credentialId = 'crd_1'): TunnelOwner => ({ agentId: newAgentId
 
 const setUp = (port = 8443) => {
   const clock = createFakeClock();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => port });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => port },
+  );
   return { clock, registry, owner: newOwner() };
 };
 
@@ -183,4 +187,25 @@ describe('listeners', () => {
     assert.throws(() => registry.open(owner, { protocol: 'quic' }), { code: 'FEATURE_NOT_AVAILABLE' });
     assert.equal(registry.count, 0);
   });
+});
+
+test('what the rules of the engine forbid is neither opened nor a rival of anybody', () => {
+  const forbidden = fail('POLICY_FORBIDS', { problem: 'protocol http is not allowed' });
+  const asked: unknown[] = [];
+  const registry = createRegistry(
+    {
+      clock: createFakeClock(),
+      admit: (resolved) => {
+        asked.push(resolved.protocol);
+        if (resolved.publish) throw forbidden;
+      },
+    },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
+  const owner = newOwner();
+  registry.open(owner, { publish: false, name: 'web' });
+  assert.throws(() => registry.open(owner, { hostname: 'web' }), forbidden);
+  assert.throws(() => registry.rivalOf({ name: 'web' }), forbidden);
+  assert.equal(registry.count, 1);
+  assert.deepEqual(asked, [undefined, 'http', 'http']);
 });

@@ -9,7 +9,10 @@ import { createFakeClock } from '../support/clock.ts';
 
 const setUp = () => {
   const clock = createFakeClock();
-  const registry = createRegistry({ clock }, { engineHost: 'localhost', publicPort: () => 443 });
+  const registry = createRegistry(
+    { clock, admit: () => {} },
+    { engineHost: 'localhost', publicPort: () => 443 },
+  );
   const router = createRouter({ registry, clock });
   return { clock, registry, router, owner: { agentId: newAgentId(), credentialId: 'crd_1' } };
 };
@@ -25,7 +28,7 @@ describe('an open tunnel', () => {
       const { registry, router, owner } = setUp();
       const tunnel = registry.open(owner, { hostname: 'shop' });
       assert.deepEqual(router.route(authority), { kind: 'tunnel', tunnel });
-      assert.equal(router.publishedMode(authority), 'http');
+      assert.equal(router.publishedMode(authority).kind, 'http');
     });
 
   test('is answered with the same object each time', () => {
@@ -40,8 +43,24 @@ describe('an open tunnel', () => {
       registry.open(owner, { hostname: 'shop' });
       registry.open(owner, { name: 'shop', publish: false });
       assert.deepEqual(router.route(authority), { kind: 'unknown' });
-      assert.equal(router.publishedMode(authority), 'unknown');
+      assert.equal(router.publishedMode(authority).kind, 'unknown');
     });
+});
+
+describe('the doorstep', () => {
+  test('serves a tunnel as it is published, and goes on to when its agent is lost', () => {
+    const { registry, router, owner } = setUp();
+    registry.open(owner, { hostname: 'mail', protocol: 'tls', tlsAlpns: ['imap'], tlsMinVersion: 'tls1.3' });
+    registry.open(owner, { hostname: 'own', protocol: 'tls', tlsMode: 'passthrough' });
+    const mail = { kind: 'terminated', demands: { versionMin: 'TLSv1.3' }, alpnProtocols: ['imap'] };
+    const check = () => {
+      assert.deepEqual(router.publishedMode('mail.t.localhost'), mail);
+      assert.deepEqual(router.publishedMode('own.t.localhost'), { kind: 'passthrough' });
+    };
+    check();
+    registry.closeAll(owner.agentId, { isLost: true });
+    check();
+  });
 });
 
 describe('a hostname whose tunnel is no more', () => {
@@ -56,12 +75,12 @@ describe('a hostname whose tunnel is no more', () => {
     registry.open(owner, { hostname: 'shop' });
     registry.closeAll(owner.agentId, { isLost: true });
     assert.equal(router.route('Shop.t.localhost:443').kind, 'gone');
-    assert.equal(router.publishedMode('shop.t.localhost'), 'http');
+    assert.equal(router.publishedMode('shop.t.localhost').kind, 'http');
     clock.advance(LIMITS.goneHostnameMs - 1);
     assert.equal(router.route('shop.t.localhost').kind, 'gone');
     clock.advance(1);
     assert.equal(router.route('shop.t.localhost').kind, 'unknown');
-    assert.equal(router.publishedMode('shop.t.localhost'), 'unknown');
+    assert.equal(router.publishedMode('shop.t.localhost').kind, 'unknown');
   });
 
   test('is a tunnel again when an agent reopens it, and forgets that it was gone', () => {

@@ -10,7 +10,8 @@ import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Swept } from '../../base/time.ts';
-import type { EdgeConnection, EdgeContext } from '../context.ts';
+import type { EdgeConnection } from '../connection.ts';
+import type { EdgeContext } from '../context.ts';
 import { Exchange } from '../exchange.ts';
 import { downstreamHeaders, type HeaderFacts, passableTrailers } from '../headers.ts';
 import { refusalBytes } from '../refusal.ts';
@@ -24,13 +25,11 @@ import { writeAround } from './write.ts';
 const STATE = { idle: 0, head: 1, exchange: 2, closing: 3, lingering: 4 } as const;
 
 export class Http1Downstream implements Downstream, Swept {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
+  readonly connection: EdgeConnection;
   readonly isTrustedProxy: boolean;
   takesFramed = true;
   readonly #edge: EdgeContext;
   readonly #socket: Duplex;
-  readonly #connection: EdgeConnection;
   readonly #headReader = new HeadReader(LIMITS.requestHeadBytesMax);
   #state: (typeof STATE)[keyof typeof STATE] = STATE.idle;
   #stateSinceMs: number;
@@ -48,9 +47,7 @@ export class Http1Downstream implements Downstream, Swept {
   constructor(edge: EdgeContext, socket: Duplex, connection: EdgeConnection) {
     this.#edge = edge;
     this.#socket = socket;
-    this.#connection = connection;
-    this.remoteAddress = connection.remoteAddress;
-    this.remotePort = connection.remotePort;
+    this.connection = connection;
     this.isTrustedProxy = edge.trustedProxies.has(connection.remoteAddress);
     edge.sweep.add(this);
     this.#stateSinceMs = edge.sweep.nowMs;
@@ -214,7 +211,7 @@ export class Http1Downstream implements Downstream, Swept {
     if (this.#state === STATE.idle) this.#enter(STATE.head);
     const offset = this.#headReader.push(chunk, 0);
     if (offset < 0) return undefined;
-    const request = requestFrom(parseRequestHead(this.#headReader.text), this.#connection.serverName);
+    const request = requestFrom(parseRequestHead(this.#headReader.text), this.connection.serverName);
     this.#enter(STATE.exchange);
     this.#body = createBodyReader(request.framing);
     this.#isBodyFlowing = false;
@@ -279,7 +276,7 @@ export class Http1Downstream implements Downstream, Swept {
       this.#edge.record({
         error,
         status: error.row.status,
-        remoteAddress: this.remoteAddress,
+        remoteAddress: this.connection.remoteAddress,
         durationMs: 0,
       });
     if (isAnswering) this.#socket.destroy();

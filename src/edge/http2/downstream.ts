@@ -18,7 +18,8 @@ import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Swept } from '../../base/time.ts';
-import type { EdgeConnection, EdgeContext } from '../context.ts';
+import type { EdgeConnection } from '../connection.ts';
+import type { EdgeContext } from '../context.ts';
 import { Exchange } from '../exchange.ts';
 import { downstreamHeaders, type HeaderFacts, passableTrailers } from '../headers.ts';
 import type { HeaderList, ResponseHead } from '../http1/head.ts';
@@ -125,13 +126,11 @@ class Http2Session implements Swept {
 
 /** One stream, as an exchange sees it. */
 class Http2Downstream implements Downstream {
-  readonly remoteAddress: string;
-  readonly remotePort: number;
+  readonly connection: EdgeConnection;
   readonly isTrustedProxy: boolean;
   readonly takesFramed = false;
   readonly #edge: EdgeContext;
   readonly #stream: ServerHttp2Stream;
-  readonly #connection: EdgeConnection;
   #exchange: Exchange | undefined;
   #request: DownstreamRequest | undefined;
   #isBodyStarted = false;
@@ -144,9 +143,7 @@ class Http2Downstream implements Downstream {
   constructor(edge: EdgeContext, stream: ServerHttp2Stream, connection: EdgeConnection) {
     this.#edge = edge;
     this.#stream = stream;
-    this.#connection = connection;
-    this.remoteAddress = connection.remoteAddress;
-    this.remotePort = connection.remotePort;
+    this.connection = connection;
     this.isTrustedProxy = edge.trustedProxies.has(connection.remoteAddress);
     stream.on('error', () => this.#gone());
     stream.on('aborted', () => this.#gone());
@@ -179,7 +176,7 @@ class Http2Downstream implements Downstream {
         },
         headerListFrom(raw),
         isWhole,
-        this.#connection.serverName,
+        this.connection.serverName,
       );
       admit(this.#request);
       this.#exchange = new Exchange(this.#edge, this, this.#request);
@@ -192,7 +189,7 @@ class Http2Downstream implements Downstream {
       this.#edge.record({
         error,
         status: error.row.status,
-        remoteAddress: this.remoteAddress,
+        remoteAddress: this.connection.remoteAddress,
         durationMs: 0,
       });
       this.refuse(error);

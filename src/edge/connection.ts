@@ -1,0 +1,18 @@
+/**
+ * A connection of a downstream as the doorstep hands it over: all that routing, policy and records may know of it.
+ */
+import type { ConnectionFacts } from '../policy/verdict.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+
+/** What the edge knows of a connection that it is given. */
+export interface EdgeConnection extends ConnectionFacts {
+  readonly remotePort: number;
+  /** What the downstream connected to; '' and 0 where that is not known. */
+  readonly localAddress?: string | undefined;
+  readonly localPort?: number | undefined;
+  /** In lower case, without a trailing dot. */
+  readonly serverName?: string | undefined;
+  readonly alpnProtocol?: string | undefined;
+  /** The one tunnel that a private dialer has dialled, whatever authority it asks for. */
+  readonly tunnel?: Tunnel;
+}

@@ -1,0 +1,145 @@
+/**
+ * Raw tunnels, TLS and TCP: from an accepted connection to the end of its stream, without a look at the bytes.
+ *
+ * Flow: the doorstep (TLS) or a published port (TCP) hands in a socket and who it is for; the agent is dialled; the two are relayed.
+ * Invariant: who may not reach the tunnel reaches no upstream, and is cut when that changes; nothing is read of the downstream before the
+ * tunnel's agent has answered; a stream that breaks off reaches the downstream as a break (a reset, or TLS without close_notify).
+ * Limits: the deadline of dials, the idle time of relays, writeBufferBytesMax.
+ */
+import type { Duplex } from 'node:stream';
+import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
+import { addressWithPort } from '../base/ip.ts';
+import type { Logger } from '../base/log.ts';
+import { type Clock, inBackground } from '../base/time.ts';
+import type { AgentStream } from '../stream/agent-stream.ts';
+import { type RelayResult, relay } from '../stream/relay.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { EdgeConnection } from './connection.ts';
+import type { DialUpstream } from './dial-upstream.ts';
+import type { Policies } from './policies.ts';
+
+/** A TCP socket can say that it breaks off; TLS says so by ending without close_notify. */
+type RawSocket = Duplex & { resetAndDestroy?(): unknown };
+
+/** How a connection is broken off. */
+export type Break = (socket: RawSocket) => void;
+
+export const BREAKS = {
+  /** By a reset: an end without one would look like a whole answer. */
+  tcp: (socket) => (socket.resetAndDestroy ? void socket.resetAndDestroy() : void socket.destroy()),
+  tls: (socket) => void socket.destroy(),
+} as const satisfies Record<string, Break>;
+
+export interface RawEdgeNeeds {
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly policies: Pick<Policies, 'judge' | 'follow'>;
+  readonly dialUpstream: DialUpstream;
+}
+
+export type RawEdge = ReturnType<typeof createRawEdge>;
+
+export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs: number }) => {
+  const { clock, log, policies, dialUpstream } = needs;
+  const sockets = new Map<RawSocket, Break>();
+  let isDraining = false;
+
+  const dial = async (
+    socket: RawSocket,
+    tunnel: Tunnel,
+    connection: EdgeConnection,
+  ): Promise<AgentStream> => {
+    const gone = new AbortController();
+    const leave = () => gone.abort();
+    socket.once('close', leave);
+    if (socket.destroyed) leave();
+    try {
+      return await dialUpstream(tunnel, connection, gone.signal);
+    } finally {
+      socket.off('close', leave);
+    }
+  };
+
+  const serve = async (
+    socket: RawSocket,
+    tunnel: Tunnel,
+    connection: EdgeConnection,
+    breakOff: Break,
+  ): Promise<RelayResult> => {
+    if (isDraining) throw fail('ENGINE_DRAINING');
+    const denial = policies.judge(tunnel, connection);
+    if (denial) throw denial;
+    let cause: EngineError | undefined;
+    const unfollow = policies.follow(tunnel, connection, (error) => {
+      cause = error;
+      breakOff(socket);
+    });
+    try {
+      const stream = await dial(socket, tunnel, connection);
+      const result = await relay(socket, stream.socket, { clock, idleMs, breakOff });
+      if (cause) throw cause;
+      return result;
+    } finally {
+      unfollow();
+    }
+  };
+
+  const accept = async (...[socket, tunnel, connection, breakOff]: Parameters<typeof serve>) => {
+    const startMs = clock.elapsed();
+    const fields = {
+      tunnelId: tunnel.id,
+      hostname: tunnel.properties.hostname,
+      remote: addressWithPort(connection.remoteAddress, connection.remotePort),
+    };
+    try {
+      const { cause, ...counts } = await serve(socket, tunnel, connection, breakOff);
+      const durationMs = Math.round(clock.elapsed() - startMs);
+      log.debug(
+        { ...fields, durationMs, ...counts, ...(cause !== undefined && { error: cause }) },
+        'raw stream ended',
+      );
+    } catch (thrown) {
+      breakOff(socket);
+      const error = engineErrorFrom(thrown);
+      const { code, errorId } = error;
+      if (code === 'INTERNAL') log.error({ ...fields, code, errorId, error }, 'raw stream failed');
+      else log[code === 'REQUEST_ABORTED' ? 'debug' : 'info']({ ...fields, code, errorId }, error.message);
+    }
+  };
+
+  return {
+    /**
+     * Takes over a connection: paused, with everything that it has sent still in it, half-close on.
+     * @param breakOff how its end is told from a break
+     */
+    accept(socket: RawSocket, tunnel: Tunnel, connection: EdgeConnection, breakOff: Break): void {
+      sockets.set(socket, breakOff);
+      // Whoever has the socket hears of its end by 'close'; an error without a listener would end the process.
+      socket.on('error', () => {});
+      socket.once('close', () => sockets.delete(socket));
+      inBackground(accept(socket, tunnel, connection, breakOff), (error) =>
+        log.error({ error }, 'raw stream failed'),
+      );
+    },
+
+    /** Takes no further connections. */
+    drain(): void {
+      isDraining = true;
+    },
+
+    /** Ends everything now; resolves when nothing is left. */
+    async destroy(): Promise<void> {
+      isDraining = true;
+      const closed = [...sockets.keys()].map(
+        (socket) => new Promise<void>((resolve) => socket.once('close', resolve)),
+      );
+      for (const [socket, breakOff] of sockets) breakOff(socket);
+      await Promise.all(closed);
+    },
+
+    /** Connections that wait for their agent or are relayed. */
+    get connectionCount(): number {
+      return sockets.size;
+    },
+  };
+};
