@@ -123,6 +123,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       log,
       registry,
       verifyCredential: credentials.verify,
+      verifyCertificate: credentials.verifyCertificate,
       reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
       privateEdge: {
         dialUpstream: (tunnel, dialer, signal) => edge.dialUpstream(tunnel, addressesOf(dialer), signal),
@@ -131,7 +132,6 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
             log.error({ error }, 'a private connection was not served'),
           ),
       },
-      verifyCertificate: credentials.verifyCertificate,
     },
     {
       version: VERSION,

@@ -14,11 +14,11 @@ import type { ClientDetails } from '../wire/message.ts';
 export interface AgentConnection {
   readonly remoteAddress: string;
   readonly remotePort: number;
+  /** SHA-256 of the client's certificate in lower-case hex; absent when it showed none. */
+  readonly certificateFingerprint?: string;
   /** What the agent connected to. */
   readonly localAddress?: string;
   readonly localPort?: number;
-  /** SHA-256 of the client's certificate in lower-case hex; absent when it showed none. */
-  readonly certificateFingerprint?: string;
 }
 
 /** The peer as the log names it. */

@@ -31,8 +31,8 @@ export interface SessionsNeeds {
   readonly log: Logger;
   readonly registry: TunnelRegistry;
   readonly rendezvous: Rendezvous;
-  readonly reservePort: ReservePort;
   readonly held: HeldStreams;
+  readonly reservePort: ReservePort;
 }
 
 /** Opened before its first tunnel opens, closed after its last one has closed. */

@@ -24,9 +24,9 @@ export interface TlsPolicy extends TlsDemands {
    * empty list negotiates nothing.
    */
   readonly alpnProtocols: readonly string[];
-  readonly postQuantum: PostQuantum;
   /** Asks for a client certificate. None, or one of an unknown authority, is no reason to refuse: what it proves is looked up later. */
   readonly requestsCertificate?: boolean;
+  readonly postQuantum: PostQuantum;
 }
 
 export interface TerminatorNeeds {

@@ -28,5 +28,8 @@ export const createTerminators = (needs: TerminatorNeeds, policiesMax: number = 
 };
 
 /** A text that two policies share exactly when they are equal. */
-const keyOf = ({ versionMin, suites, alpnProtocols, postQuantum }: TlsPolicy): string =>
-  JSON.stringify([versionMin, suites?.map(({ name }) => name) ?? null, alpnProtocols, postQuantum]);
+const keyOf = (policy: TlsPolicy): string => {
+  const { versionMin, suites, alpnProtocols, postQuantum, requestsCertificate = false } = policy;
+  const names = suites?.map(({ name }) => name) ?? null;
+  return JSON.stringify([versionMin, names, alpnProtocols, postQuantum, requestsCertificate]);
+};

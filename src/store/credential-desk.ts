@@ -6,7 +6,6 @@
  */
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { fail } from '../base/errors.ts';
-import { newCredentialId } from '../base/ids.ts';
 import type { Principal } from '../base/principal.ts';
 import { Secret, sha256Hex } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
@@ -14,15 +13,15 @@ import {
   type AuthTokenOrder,
   authTokenPermissions,
   type CredentialOrder,
-  checkOrder,
   checkRotation,
   type RotationOrder,
 } from './credential-order.ts';
 import { type CredentialEvent, createReporter, shortened } from './credential-report.ts';
 import type { CredentialKind, CredentialRecord, CredentialTable, NewProof } from './credential-table.ts';
+import { createCredentialWriter } from './credential-writer.ts';
 import type { KeyRing } from './key-ring.ts';
 import { endOf, principalFromProof } from './token-families.ts';
-import { createTokenSigner, wholeSeconds } from './token-signer.ts';
+import { createTokenSigner } from './token-signer.ts';
 
 export interface CredentialDesk {
   /** Throws CREDENTIAL_INVALID. The token is not kept: whoever loses it needs a new one. */
@@ -66,57 +65,9 @@ export interface CredentialDeskNeeds {
 
 export const createCredentialDesk = (needs: CredentialDeskNeeds): CredentialDesk => {
   const { clock, table, keyRing, onChange } = needs;
+  const { find, recordFrom, insert, rotated, rotate } = createCredentialWriter(needs);
   const { told, toldLater } = createReporter(needs.onEvent);
   const signer = createTokenSigner(needs);
-
-  const find = (kind: CredentialKind, idOrName: string): CredentialRecord => {
-    const record = table.find(kind, idOrName);
-    if (!record) throw fail('CREDENTIAL_NOT_FOUND', { id: shortened(idOrName) });
-    return record;
-  };
-
-  const recordFrom = (kind: CredentialKind, order: CredentialOrder): CredentialRecord => {
-    checkOrder(order, clock.now());
-    const { name, permissions, expiresAt } = order;
-    return {
-      id: newCredentialId(),
-      kind,
-      name,
-      permissions: permissions && [...new Set(permissions)],
-      createdAt: clock.now(),
-      ...(expiresAt !== undefined && { expiresAt: wholeSeconds(expiresAt) * 1_000 }),
-    };
-  };
-
-  const insert = (record: CredentialRecord, proof: NewProof): void => {
-    const outcome = table.insert(record, proof);
-    if (outcome === 'name-taken')
-      throw invalid(`another live credential of this kind has the name "${record.name}"`);
-    if (outcome === 'proof-taken') throw invalid('it is registered already');
-    onChange();
-  };
-
-  /** The record as a rotation leaves it. */
-  const rotated = (kind: CredentialKind, idOrName: string, order: RotationOrder): CredentialRecord => {
-    checkRotation(order, clock.now());
-    const record = find(kind, idOrName);
-    if (record.revokedAt !== undefined) throw invalid('it has been revoked');
-    const expiresAt =
-      order.expiresAt === undefined ? record.expiresAt : wholeSeconds(order.expiresAt) * 1_000;
-    if (expiresAt !== undefined && expiresAt <= clock.now())
-      throw invalid('it has expired: give a new expiry');
-    return { ...record, ...(expiresAt !== undefined && { expiresAt }) };
-  };
-
-  const rotate = (
-    record: CredentialRecord,
-    proof: NewProof,
-    { graceMs }: RotationOrder,
-  ): CredentialRecord => {
-    const result = table.rotate(record.id, proof, graceMs, record.expiresAt);
-    onChange();
-    return result;
-  };
 
   const revoke: CredentialDesk['revoke'] = (kind, idOrName) =>
     told(`${kind}.revoke`, idOrName, () => {
@@ -209,8 +160,6 @@ export const createCredentialDesk = (needs: CredentialDeskNeeds): CredentialDesk
   };
 };
 
-const invalid = (problem: string) => fail('CREDENTIAL_INVALID', { problem });
-
 const generateApplicationKey = (): { proof: NewProof; clientSecret: Secret } => {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-521' });
   const spki = publicKey.export({ type: 'spki', format: 'der' });
@@ -226,6 +175,6 @@ const certificateFrom = (pem: string): { fingerprint: string; expiresAt: number 
     const certificate = new X509Certificate(pem);
     return { fingerprint: sha256Hex(certificate.raw), expiresAt: Date.parse(certificate.validTo) };
   } catch {
-    throw invalid('the file holds no PEM certificate');
+    throw fail('CREDENTIAL_INVALID', { problem: 'the file holds no PEM certificate' });
   }
 };

@@ -187,7 +187,7 @@ describe('terminators', () => {
     const terminatorOf = createTerminators({ clock, certificates }, policiesMax);
     const of = (...alpnProtocols: string[]) =>
       terminatorOf({ versionMin: 'TLSv1.2', alpnProtocols, postQuantum: 'prefer' });
-    return Object.assign(of, { clock });
+    return Object.assign(of, { clock, terminatorOf });
   };
 
   test('are the same for equal policies, and others for others', async () => {
@@ -196,6 +196,10 @@ describe('terminators', () => {
     assert.notEqual(of('a', 'b'), of('b', 'a'));
     assert.notEqual(of('a,b'), of('a', 'b'));
     assert.notEqual(of(), of('a'));
+    // Or a session of one that asks for no certificate would stand in where one is asked for.
+    const plain = { versionMin: 'TLSv1.2', alpnProtocols: ['a'], postQuantum: 'prefer' } as const;
+    assert.equal(of('a'), of.terminatorOf(plain));
+    assert.notEqual(of('a'), of.terminatorOf({ ...plain, requestsCertificate: true }));
   });
 
   test('are dropped when they were used longest ago', async () => {
