@@ -45,7 +45,7 @@ export const workloadsWith = (bulkBytes: number, isSmoke: boolean): Workload[] =
     http('h1-1', '1 KiB, 1 connection', { ...h1, connections: 1 }, perRequest()),
     http('h1-64', '1 KiB, 64 connections', { ...h1, connections: 64 }, perRequest(2.5)),
     // A thousand handshakes, dial-backs included, take the engine more than a second.
-    http('h1-512', '1 KiB, 512 connections', { ...h1, connections: 512, warmUpSeconds: 3 }, perRequest()),
+    http('h1-512', '1 KiB, 512 connections', { ...h1, connections: 512, warmUpSeconds: 10 }, perRequest()),
     http(
       'h2-16x4',
       '1 KiB, 16 connections x 4 streams',
