@@ -115,8 +115,10 @@ export const LIMITS = {
   http2WindowBytes: 262_144,
   /** Bytes of a header block that is sent: node:http2 reckons with the worst compression, which makes the largest response head longer. */
   http2HeaderBlockBytesMax: 131_072,
-  /** From the last byte on an HTTP/2 connection with streams to a PING, and from that to its end if still nothing moves. */
+  /** From the last byte on an HTTP/2 connection with streams to a question (SETTINGS), and from that to its end if still nothing moves. */
   http2QuietMsMax: 15_000,
+  /** The same while the engine drains: a round trip on a slow mobile link, and the drain is short. */
+  http2DrainQuietMsMax: 3_000,
   /** Invalid frames that end an HTTP/2 connection, and streams refused for being too many. */
   http2InvalidFramesMax: 100,
   http2RejectedStreamsMax: 100,

@@ -35,7 +35,7 @@ const connectEnd = ({ edge }: TestEdge): Duplex => {
   return theirs;
 };
 
-/** A downstream that keeps the rules, and answers PING. */
+/** A downstream that keeps the rules, and answers what HTTP/2 makes it answer. */
 const connectSession = (t: TestContext, edge: TestEdge): ClientHttp2Session => {
   const socket = connectEnd(edge);
   const session = connect(`https://${HOSTNAME}`, { createConnection: () => socket });
@@ -129,7 +129,7 @@ describe('a connection of a downstream', () => {
   });
 
   for (const [what, bytes] of [
-    ['takes not even a PING', Buffer.alloc(0)],
+    ['answers nothing any more', Buffer.alloc(0)],
     ['has broken the rules', frame(TYPE.data, 0, 0, 'x')],
   ] as const)
     test(`that ${what} does not hold its upstream for ever`, async (t) => {
@@ -143,6 +143,19 @@ describe('a connection of a downstream', () => {
       await isGone(edge);
       await eventually(() => upstream.socket.destroyed, 'the stream ends');
     });
+
+  test('that is gone without a word does not hold up the end of the engine', async (t) => {
+    const edge = startEdge(t);
+    connectRaw(edge, headersFrame(1, pseudoFields(HOSTNAME)));
+    const upstream = (await edge.dial(0)).grant();
+    await upstream.until((text) => text.includes('GET /'));
+    edge.edge.drain();
+    for (let ms = 0; ms < 2 * LIMITS.http2DrainQuietMsMax + 6_000; ms += 1_000) {
+      edge.clock.advance(1_000);
+      await settled();
+    }
+    await isGone(edge);
+  });
 
   test('that leaves room for no answer has its streams reset in time', async (t) => {
     const edge = startEdge(t, { idleMs: 8_000 });
@@ -166,6 +179,12 @@ describe('a connection of a downstream', () => {
     await upstream.until((text) => text.includes('GET /'));
     edge.edge.drain();
     await eventually(() => session.closed, 'GOAWAY comes');
+    // Slow, but there: it answers what it is asked.
+    for (let ms = 0; ms < 4 * LIMITS.http2DrainQuietMsMax; ms += 1_000) {
+      edge.clock.advance(1_000);
+      await settled();
+    }
+    assert.equal(asked.stream.destroyed, false);
     const late = request(connectSession(t, edge));
     await eventually(() => late.status === 503, 'a new connection is refused');
     upstream.socket.write(OK);

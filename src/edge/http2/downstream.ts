@@ -27,7 +27,7 @@ import { refusalFrom } from '../refusal.ts';
 import { type DownstreamRequest, requestFromHttp2 } from '../request.ts';
 import { type AnswerBody, type Downstream, NO_TRAILERS } from '../sides.ts';
 import { headerListFrom, headerObjectFrom, http2AnswerFrom } from './headers.ts';
-import { createProbe } from './probe.ts';
+import { createProbe, type Probe } from './probe.ts';
 import { brokenOffBy, relayCodeOf, resetStream } from './reset.ts';
 
 /** Speaks HTTP/2 on a terminated connection. */
@@ -59,7 +59,7 @@ class Http2Session implements Swept {
   readonly #session: ServerHttp2Session;
   readonly #connection: EdgeConnection;
   readonly #downstreams = new Set<Http2Downstream>();
-  readonly #probe: Swept;
+  readonly #probe: Probe;
   #idleSinceMs: number;
   /** Whether the first request was a plain CONNECT; all others must then be, or not be. */
   #carriesConnects: boolean | undefined;
@@ -84,10 +84,15 @@ class Http2Session implements Swept {
 
   checkDeadline(nowMs: number): void {
     for (const downstream of this.#downstreams) downstream.checkDeadline(nowMs);
-    if (this.#downstreams.size > 0) return this.#probe.checkDeadline(nowMs);
+    if (this.#downstreams.size > 0) return this.#probe.check(nowMs, this.#quietMsMax);
     const idleMs = nowMs - this.#idleSinceMs;
     if (this.#session.closed || this.#session.destroyed) this.#checkGoodbye(idleMs);
     else if (this.#edge.isDraining() || idleMs > this.#edge.options.idleMs) this.#close(nowMs);
+  }
+
+  /** A peer that is gone without a word must not hold up the end of the engine. */
+  get #quietMsMax(): number {
+    return this.#edge.isDraining() ? LIMITS.http2DrainQuietMsMax : LIMITS.http2QuietMsMax;
   }
 
   /** Takes no further streams, lets those that run finish, then closes. */

@@ -19,7 +19,7 @@ import type { DownstreamRequest } from '../request.ts';
 import { NO_TRAILERS, type ResponseSink, type Upstream, type UpstreamConnection } from '../sides.ts';
 import { acceptFor } from '../websocket.ts';
 import { headerListFrom, headerObjectFrom, http2HeadersFrom } from './headers.ts';
-import { createProbe } from './probe.ts';
+import { createProbe, type Probe } from './probe.ts';
 import { brokenOffBy, relayCodeOf, resetStream } from './reset.ts';
 
 /**
@@ -70,7 +70,7 @@ class Http2Connection implements UpstreamConnection, Swept {
   readonly session: ClientHttp2Session;
   readonly #socket: Duplex;
   readonly #pool: Pool<UpstreamConnection>;
-  readonly #probe: Swept;
+  readonly #probe: Probe;
   #exchangeCount = 0;
 
   constructor(session: ClientHttp2Session, socket: Duplex, pool: Pool<UpstreamConnection>, sweep: Sweep) {
@@ -89,7 +89,7 @@ class Http2Connection implements UpstreamConnection, Swept {
   }
 
   checkDeadline(nowMs: number): void {
-    if (this.lentCount > 0) this.#probe.checkDeadline(nowMs);
+    if (this.lentCount > 0) this.#probe.check(nowMs, LIMITS.http2QuietMsMax);
   }
 
   get isRetired(): boolean {
