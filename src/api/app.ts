@@ -101,7 +101,7 @@ const answerRefusals =
       ctx.status = error.row.status;
       ctx.body = problemFrom(error, errorId);
       if (ctx.status === 401) ctx.set('www-authenticate', challengeFor(error.code));
-      if (ctx.status === 426) ctx.set('upgrade', 'websocket');
+      if (ctx.status === 426 && ctx.req.httpVersionMajor < 2) ctx.set('upgrade', 'websocket');
       reportProblem(log, error, {
         errorId,
         method: ctx.method,

@@ -49,7 +49,7 @@ export const watchRoutes = (watch: Watch, connections: RequestConnections): read
       streams: { status: '200', mediaType: SSE_MEDIA_TYPE },
       serve(ctx, principal) {
         if (ctx.method === 'HEAD') {
-          ctx.type = SSE_MEDIA_TYPE;
+          ctx.set('content-type', SSE_MEDIA_TYPE);
           ctx.body = '';
         } else begin(ctx, principal, (release) => openSse(ctx.res, release));
       },
