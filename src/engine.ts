@@ -115,7 +115,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     { registry, countryOf: (address) => geo?.countryOf(address) },
     engineRulesFrom(config),
   );
-  const router = createRouter({ registry, clock });
+  const router = createRouter({ registry, clock }, { engineHost });
   const sweep = createSweep(clock, 1_000);
 
   // Each of the two doors needs the other, and neither before the first connection.
