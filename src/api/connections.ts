@@ -12,6 +12,7 @@ import {
   createServer as createHttp2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
+  type ServerHttp2Session,
 } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -176,12 +177,14 @@ export const createConnections = (
 
   const acceptHttp2 = (connection: Connection) => {
     const { socket } = connection;
-    // Node makes the session, and tells of it, before `emit` returns.
-    http2.once('session', (session) => {
+    const sessionOnMade = (session: ServerHttp2Session) => {
       bySession.set(session, connection);
       connection.finish = () => session.close();
-    });
+    };
+    // Node makes the session, and tells of it, before `emit` returns; whatever is told later is about another connection.
+    http2.once('session', sessionOnMade);
     http2.emit('connection', socket);
+    http2.off('session', sessionOnMade);
     // The doorstep lets each direction end by itself; a peer that ends one cannot be spoken HTTP/2 with.
     socket.once('end', () => socket.destroy());
   };

@@ -53,12 +53,13 @@ export const openWebSocket = (
   release: (ms: number) => void,
 ): WatchLink => {
   let link: WatchLink | undefined;
-  // It calls back before it returns, or not at all when the peer has gone meanwhile.
+  // It calls back before it returns, or not at all when the peer has gone or it sees a fault that it answers itself.
   server.handleUpgrade(request, socket, head, (webSocket) => {
     link = linkFrom(webSocket, release);
   });
-  if (!link) throw fail('REQUEST_ABORTED');
-  return link;
+  if (link) return link;
+  release(LIMITS.lingerMsMax);
+  throw fail('REQUEST_ABORTED');
 };
 
 const linkFrom = (webSocket: WebSocket, release: (ms: number) => void): WatchLink => {

@@ -78,20 +78,21 @@ export const createWatch = (needs: WatchNeeds) => {
   let slowCount = 0;
   let isClosing = false;
 
-  const note = (change: Change) => {
+  const note = (changeOf: () => Change) => {
     latestInitial = undefined;
     if (groups.size === 0) return;
     if (pending.length === 0) setImmediate(flush);
+    const change = changeOf();
     pending.push({ change, text: textFrom(changeEventFrom(change, clock.now())) });
   };
   const noteTunnel = (tunnel: Tunnel, isGone: boolean) =>
-    note({ side: 'tunnels', isGone, item: dtoFrom(tunnel) });
+    note(() => ({ side: 'tunnels', isGone, item: dtoFrom(tunnel) }));
   const dtoFrom = (tunnel: Tunnel) => dtoFromTunnel(tunnel, needs.findAgent(tunnel.agentId)?.userId);
-  const unsubscribe = [
+  const following = [
     registry.onOpened((tunnel) => noteTunnel(tunnel, false)),
     registry.onClosed((tunnel) => noteTunnel(tunnel, true)),
     needs.onAgent((event, agent) =>
-      note({ side: 'clients', isGone: event === 'closed', item: clientFromAgent(agent) }),
+      note(() => ({ side: 'clients', isGone: event === 'closed', item: clientFromAgent(agent) })),
     ),
   ];
 
@@ -120,11 +121,20 @@ export const createWatch = (needs: WatchNeeds) => {
     });
   };
 
-  const end = (watcher: Watcher, reason: EngineError) => {
-    const { group, link, remote, principal, queuedCount } = watcher;
-    if (!group.watchers.delete(watcher)) return;
-    if (group.watchers.size === 0) groups.delete(group.key);
+  /** False when it was told of its end before. */
+  const unsubscribe = (watcher: Watcher): boolean => {
+    const { group } = watcher;
+    if (!group.watchers.delete(watcher)) return false;
     sweep.remove(watcher);
+    if (group.watchers.size > 0) return true;
+    groups.delete(group.key);
+    if (latestInitial?.group === group) latestInitial = undefined;
+    return true;
+  };
+
+  const end = (watcher: Watcher, reason: EngineError) => {
+    if (!unsubscribe(watcher)) return;
+    const { link, remote, principal, queuedCount } = watcher;
     const level = reason.code === 'WATCHER_SLOW' ? 'warn' : 'info';
     log[level](
       { code: reason.code, remote, credentialId: principal.credentialId, queuedCount },
@@ -185,9 +195,7 @@ export const createWatch = (needs: WatchNeeds) => {
       sweep.add(watcher);
       link.onClosed(() => {
         watchers.delete(watcher);
-        group.watchers.delete(watcher);
-        if (group.watchers.size === 0 && groups.get(group.key) === group) groups.delete(group.key);
-        sweep.remove(watcher);
+        unsubscribe(watcher);
       });
       // The inventory may be large, and how large is nothing that the watcher could help.
       send(watcher, initialBatch(group), 0);
@@ -211,7 +219,7 @@ export const createWatch = (needs: WatchNeeds) => {
     destroy(): void {
       isClosing = true;
       pending = [];
-      for (const call of unsubscribe) call();
+      for (const stop of following) stop();
     },
 
     /** Those whose connection is open. */
