@@ -48,6 +48,8 @@ export interface EngineCounts {
   readonly pooled: number;
   /** Ports of TCP tunnels. */
   readonly ports: number;
+  /** Connections that watch by the Engine API. */
+  readonly watchers: number;
   readonly timers: number;
 }
 
@@ -113,7 +115,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     { registry, countryOf: (address) => geo?.countryOf(address) },
     engineRulesFrom(config),
   );
-  const router = createRouter({ registry, clock });
+  const router = createRouter({ registry, clock }, { engineHost });
   const sweep = createSweep(clock, 1_000);
 
   // Each of the two doors needs the other, and neither before the first connection.
@@ -186,7 +188,10 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     log,
     registry,
     verifyToken: credentials.verify,
+    verifyQueryToken: credentials.verifyInQuery,
     listAgents: door.listSessions,
+    findAgent: door.findSession,
+    onAgent: door.onSession,
     isDraining: () => isDraining,
   });
   const doorstep = createDoorstep(
@@ -215,7 +220,11 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const redirect = config.http.enabled
     ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
     : undefined;
-  const recheckCredentials = () => door.recheck(credentials.activity());
+  const recheckCredentials = () => {
+    const isActive = credentials.activity();
+    door.recheck(isActive);
+    api.recheck(isActive);
+  };
   const recheck = every(clock, LIMITS.credentialRecheckMs, recheckCredentials);
   credentials.onChange(recheckCredentials);
 
@@ -246,12 +255,14 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     isDraining = true;
     log.info({ sessions: door.counts().sessions, downstreams: edge.connectionCount }, 'engine draining');
     edge.drain();
+    // Before the agents go: watchers learn of the end, not of each tunnel that it closes.
+    api.drain();
     door.drain();
     const startMs = clock.elapsed();
     const drainMs = secondsOf(timeouts.drain_seconds);
-    // Agents that have been told are given a moment to read it; work is given its time.
-    const waitMs = () =>
-      isBusy() ? drainMs : door.counts().sessions > 0 ? Math.min(drainMs, LIMITS.goodbyeMsMax) : 0;
+    // Agents and watchers that have been told are given a moment to read it; work is given its time.
+    const isParting = () => door.counts().sessions > 0 || api.watcherCount > 0;
+    const waitMs = () => (isBusy() ? drainMs : isParting() ? Math.min(drainMs, LIMITS.goodbyeMsMax) : 0);
     while (clock.elapsed() - startMs < waitMs()) await pause(clock, DRAIN_CHECK_MS);
     await destroy();
     log.info({}, 'engine stopped');
@@ -290,6 +301,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         downstreams: edge.connectionCount,
         pooled: edge.pooledCount,
         ports: edge.portCount,
+        watchers: api.watcherCount,
         timers: clock.pendingCount,
       };
     },

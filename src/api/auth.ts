@@ -1,7 +1,8 @@
 /**
  * Who asks the Engine API.
  *
- * Invariant: a token comes in the Authorization header and nowhere else: URLs end up in logs, histories and referrers.
+ * Invariant: a token comes in the Authorization header: URLs end up in logs, histories and referrers. Only the watch endpoints take one
+ * in the URL, since browsers cannot set headers there, and only of those that may stand in it (protocol.md 0.1, query tokens).
  */
 import type { Context } from 'koa';
 import { fail } from '../base/errors.ts';
@@ -10,24 +11,44 @@ import { type Permission, type Principal, requirePermission } from '../base/prin
 /** Provided by store. Throws the identity codes of the error table. */
 export type VerifyToken = (token: string | undefined) => Promise<Principal>;
 
+export interface TokenVerifiers {
+  readonly verifyToken: VerifyToken;
+  /** For a token in a URL; throws TOKEN_IN_URL unless it is of those that may stand there. */
+  readonly verifyQueryToken: VerifyToken;
+}
+
+/** What an endpoint wants of its callers. */
+export interface Admission {
+  /** Absent: any valid token will do. */
+  readonly permission?: Permission | undefined;
+  readonly takesQueryToken?: boolean;
+}
+
+export const QUERY_TOKEN = 'rstream.token';
+
 // RFC 9110 11.4; the scheme is case-insensitive, and tokens of the operator's own need not be JWTs.
 const BEARER = /^bearer +(\S+) *$/i;
 
 /**
  * Admits a caller whose token is valid and, where a permission is named, has it.
- * @throws TOKEN_IN_URL, TOKEN_INVALID, PERMISSION_MISSING, and whatever `verifyToken` throws
+ * @throws TOKEN_IN_URL, TOKEN_INVALID, PERMISSION_MISSING, and whatever the verifiers throw
  */
 export const admit = async (
   ctx: Context,
-  verifyToken: VerifyToken,
-  permission: Permission | undefined,
-): Promise<void> => {
-  if ('rstream.token' in ctx.query) throw fail('TOKEN_IN_URL');
-  const [authorization = '', ...others] = ctx.req.headersDistinct.authorization ?? [];
+  { verifyToken, verifyQueryToken }: TokenVerifiers,
+  { permission, takesQueryToken = false }: Admission,
+): Promise<Principal> => {
+  const [authorization, ...others] = valuesOf(ctx, 'authorization');
+  const queryToken = ctx.query[QUERY_TOKEN];
+  if (queryToken !== undefined && !takesQueryToken) throw fail('TOKEN_IN_URL');
   // Two proofs: which of them did whoever stands in between check?
-  if (others.length > 0) throw fail('TOKEN_INVALID');
-  const principal = await verifyToken(BEARER.exec(authorization)?.[1]);
+  if (others.length > 0 || Array.isArray(queryToken)) throw fail('TOKEN_INVALID');
+  if (authorization !== undefined && queryToken !== undefined) throw fail('TOKEN_INVALID');
+  const principal = await (queryToken === undefined
+    ? verifyToken(BEARER.exec(authorization ?? '')?.[1])
+    : verifyQueryToken(queryToken));
   if (permission !== undefined) requirePermission(principal, permission);
+  return principal;
 };
 
 /** RFC 6750 3: says which proof is wanted, and whether one was seen. */
@@ -35,3 +56,9 @@ export const challengeFor = (code: string): string =>
   code === 'TOKEN_MISSING'
     ? 'Bearer realm="rstream Engine API"'
     : 'Bearer realm="rstream Engine API", error="invalid_token"';
+
+/** Every header line of this name, which node:http2 would merge. */
+const valuesOf = ({ req }: Context, name: string): string[] => {
+  const { rawHeaders } = req;
+  return rawHeaders.filter((_, i) => i % 2 === 1 && rawHeaders[i - 1]?.toLowerCase() === name);
+};

@@ -14,6 +14,8 @@ import { clientParams, paramsFrom, select, tunnelParams } from './params.ts';
 export interface EngineRoutesNeeds {
   readonly registry: Pick<TunnelRegistry, 'list' | 'byId'>;
   listAgents(): readonly AgentView[];
+  /** An agent by the id that its tunnels carry. */
+  findAgent(id: string): AgentView | undefined;
 }
 
 /** A GET endpoint below /api that asks for a token. */
@@ -32,7 +34,11 @@ export interface EngineRoute {
   answer(ctx: RouterContext): unknown;
 }
 
-export const engineRoutes = ({ registry, listAgents }: EngineRoutesNeeds): readonly EngineRoute[] => [
+export const engineRoutes = ({
+  registry,
+  listAgents,
+  findAgent,
+}: EngineRoutesNeeds): readonly EngineRoute[] => [
   {
     path: '/api/clients',
     operationId: 'listClients',
@@ -51,8 +57,9 @@ export const engineRoutes = ({ registry, listAgents }: EngineRoutesNeeds): reado
     answers: { component: 'Tunnel', isList: true },
     answer: (ctx) => {
       const params = paramsFrom(tunnelParams, ctx.query.params);
-      const userIds = new Map(listAgents().map(({ id, userId }) => [id, userId]));
-      const tunnels = registry.list().map((tunnel) => dtoFromTunnel(tunnel, userIds.get(tunnel.agentId)));
+      const tunnels = registry
+        .list()
+        .map((tunnel) => dtoFromTunnel(tunnel, findAgent(tunnel.agentId)?.userId));
       return select(tunnels, params);
     },
   },
@@ -65,7 +72,7 @@ export const engineRoutes = ({ registry, listAgents }: EngineRoutesNeeds): reado
     answer: (ctx) => {
       const tunnel = registry.byId(ctx.params.id ?? '');
       if (!tunnel) throw fail('TUNNEL_NOT_FOUND');
-      return dtoFromTunnel(tunnel, listAgents().find(({ id }) => id === tunnel.agentId)?.userId);
+      return dtoFromTunnel(tunnel, findAgent(tunnel.agentId)?.userId);
     },
   },
   {

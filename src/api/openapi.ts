@@ -2,9 +2,12 @@
  * The OpenAPI 3.1 document of the Engine API, rendered from the routes and the schemas that serve it.
  */
 import { z } from 'zod';
+import { QUERY_TOKEN } from './auth.ts';
 import { clientSchema, tunnelSchema } from './dto.ts';
 import type { EngineRoute } from './engine-routes.ts';
 import { problemSchema } from './problem.ts';
+import { clientEventSchema, initialEventSchema, tunnelEventSchema } from './watch-events.ts';
+import type { WatchRoute } from './watch-routes.ts';
 
 export const OPENAPI_MEDIA_TYPE = 'application/vnd.oai.openapi+json;version=3.1';
 
@@ -12,14 +15,26 @@ export const OPENAPI_MEDIA_TYPE = 'application/vnd.oai.openapi+json;version=3.1'
 const CONTRACT_VERSION = '1.0.0';
 
 const REFUSALS = {
-  '400': 'The query parameter params is not valid.',
+  '400': 'The query parameter params, or the WebSocket handshake, is not valid.',
   '401': 'No token, or one that is not valid here.',
   '403': 'The token lacks the permission.',
   '404': 'There is no such tunnel.',
+  '426': 'The request opens no WebSocket.',
+  '503': 'The engine has as many watchers as it can bear, or is shutting down.',
 } as const;
+type RefusalStatus = keyof typeof REFUSALS;
+
+const COMPONENTS = {
+  Client: clientSchema,
+  Tunnel: tunnelSchema,
+  InitialEvent: initialEventSchema,
+  ClientEvent: clientEventSchema,
+  TunnelEvent: tunnelEventSchema,
+  Problem: problemSchema,
+};
 
 /** The document as a value that is ready for JSON. */
-export const openApiFrom = (routes: readonly EngineRoute[]) => ({
+export const openApiFrom = (routes: readonly EngineRoute[], streams: readonly WatchRoute[]) => ({
   openapi: '3.1.0',
   info: {
     title: 'rstream Engine API',
@@ -28,41 +43,69 @@ export const openApiFrom = (routes: readonly EngineRoute[]) => ({
       'What is connected to this engine right now. Read-only: agents open and close tunnels themselves.',
   },
   security: [{ token: [] }],
-  paths: Object.fromEntries(
-    routes.map((route) => [route.path.replace(/:(\w+)/g, '{$1}'), { get: operationFrom(route) }]),
-  ),
+  paths: Object.fromEntries([
+    ...routes.map((route) => [documentedPath(route.path), { get: operationFrom(route) }]),
+    ...streams.map((route) => [documentedPath(route.path), { get: streamOperationFrom(route) }]),
+  ]),
   components: {
-    securitySchemes: { token: { type: 'http', scheme: 'bearer' } },
+    securitySchemes: {
+      token: { type: 'http', scheme: 'bearer' },
+      queryToken: {
+        type: 'apiKey',
+        in: 'query',
+        name: QUERY_TOKEN,
+        description: 'An auth or app token that lives an hour at most and may do nothing but list.',
+      },
+    },
     schemas: {
-      Client: schemaFrom(clientSchema),
-      Tunnel: schemaFrom(tunnelSchema),
-      Problem: schemaFrom(problemSchema),
+      ...componentSchemas(),
+      Event: { oneOf: ['InitialEvent', 'ClientEvent', 'TunnelEvent'].map(refTo) },
     },
   },
 });
 
-// As input: an answer may grow keys, so the document must not promise that there are no others.
-const schemaFrom = (schema: z.ZodType) => {
-  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io: 'input' });
+// As input, here and below: an answer may grow keys, so the document must not promise that there are no others.
+const componentSchemas = (): Record<string, object> => {
+  const registry = z.registry<{ id: string }>();
+  for (const [id, schema] of Object.entries(COMPONENTS)) registry.add(schema, { id });
+  const { schemas } = z.toJSONSchema(registry, { io: 'input', uri: (id) => refTo(id).$ref });
+  return Object.fromEntries(Object.entries(schemas).map(([id, schema]) => [id, withoutDialect(schema)]));
+};
+
+const schemaFrom = (schema: z.ZodType) => withoutDialect(z.toJSONSchema(schema, { io: 'input' }));
+
+const withoutDialect = (schema: object): object => {
+  const { $schema: _dialect, $id: _id, ...rest } = schema as Record<string, unknown>;
   return rest;
 };
 
 const refTo = (component: string) => ({ $ref: `#/components/schemas/${component}` });
 
+const documentedPath = (path: string): string => path.replace(/:(\w+)/g, '{$1}');
+
 const jsonOf = (schema: object) => ({ 'application/json': { schema } });
+
+const refusal = (status: RefusalStatus) => ({
+  [status]: { description: REFUSALS[status], content: jsonOf(refTo('Problem')) },
+});
+
+const permissionSentence = (permission: string) => `The token needs the permission \`${permission}\`.`;
+
+const paramsParameter = (params: z.ZodType) => ({
+  name: 'params',
+  in: 'query',
+  content: jsonOf(schemaFrom(params)),
+});
 
 const operationFrom = ({ path, operationId, summary, permission, params, answers }: EngineRoute) => {
   const pathNames = [...path.matchAll(/:(\w+)/g)].map(([, name]) => name);
-  const refusal = (status: keyof typeof REFUSALS) => ({
-    [status]: { description: REFUSALS[status], content: jsonOf(refTo('Problem')) },
-  });
   return {
     operationId,
     summary,
-    ...(permission && { description: `The token needs the permission \`${permission}\`.` }),
+    ...(permission && { description: permissionSentence(permission) }),
     parameters: [
       ...pathNames.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
-      ...(params ? [{ name: 'params', in: 'query', content: jsonOf(schemaFrom(params)) }] : []),
+      ...(params ? [paramsParameter(params)] : []),
     ],
     responses: {
       ...(answers ? { '200': successFrom(answers) } : { '204': { description: 'Yes.' } }),
@@ -77,4 +120,23 @@ const operationFrom = ({ path, operationId, summary, permission, params, answers
 const successFrom = ({ component, isList }: NonNullable<EngineRoute['answers']>) => ({
   description: isList ? 'A list, possibly empty.' : 'It.',
   content: jsonOf(isList ? { type: 'array', items: refTo(component) } : refTo(component)),
+});
+
+const streamOperationFrom = ({ operationId, summary, permission, params, streams }: WatchRoute) => ({
+  operationId,
+  summary,
+  description: `${permissionSentence(permission)} The first event is \`state.initial\`. Watch again when the stream ends.`,
+  security: [{ token: [] }, { queryToken: [] }],
+  parameters: [paramsParameter(params)],
+  responses: {
+    [streams.status]: {
+      description: 'Events, each of them JSON of this schema on one line.',
+      content: { [streams.mediaType]: { schema: refTo('Event') } },
+    },
+    ...refusal('400'),
+    ...refusal('401'),
+    ...refusal('403'),
+    ...(streams.status === '101' && refusal('426')),
+    ...refusal('503'),
+  },
 });

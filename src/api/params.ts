@@ -46,6 +46,13 @@ const limit = z.int().min(1).optional();
 export const clientParams = z.strictObject({ limit, filters: clientFilters.optional() });
 export const tunnelParams = z.strictObject({ limit, filters: tunnelFilters.optional() });
 
+/** Of the watch endpoints: filters of each side; a side that is left out is unfiltered (protocol.md 0.1). */
+export const watchParams = z.strictObject({
+  clients: clientFilters.optional(),
+  tunnels: tunnelFilters.optional(),
+});
+export type WatchParams = z.infer<typeof watchParams>;
+
 /**
  * Reads `params` by a schema; absent, empty and `null` mean no limit and no filters.
  * @param text as koa's query gives it: a list when the parameter was repeated
@@ -82,19 +89,21 @@ type Filterable = Readonly<Record<string, unknown>> & {
 };
 type Filters = z.infer<typeof clientFilters> | z.infer<typeof tunnelFilters>;
 
-/** The first `limit` of the items that match all filters; the keys of a filter are keys of the item. */
-export const select = <Item extends Filterable>(
-  items: readonly Item[],
-  params: { limit?: number | undefined; filters?: Filters | undefined },
-): Item[] => {
-  const { labels = {}, ...exact } = params.filters ?? {};
+/** Whether an item matches all filters; the keys of a filter are keys of the item. */
+export const matcherFrom = (filters: Filters = {}): ((item: Filterable) => boolean) => {
+  const { labels = {}, ...exact } = filters;
   const values = Object.entries(exact);
   const labelValues = Object.entries(labels);
-  return items
-    .filter((item) => values.every(([key, wanted]) => item[key] === wanted))
-    .filter((item) => labelValues.every(([key, wanted]) => hasLabel(item.labels ?? {}, key, wanted)))
-    .slice(0, params.limit);
+  return (item) =>
+    values.every(([key, wanted]) => item[key] === wanted) &&
+    labelValues.every(([key, wanted]) => hasLabel(item.labels ?? {}, key, wanted));
 };
+
+/** The first `limit` of the items that match all filters. */
+export const select = <Item extends Filterable>(
+  items: readonly Item[],
+  { limit, filters }: { limit?: number | undefined; filters?: Filters | undefined },
+): Item[] => items.filter(matcherFrom(filters)).slice(0, limit);
 
 const hasLabel = (labels: Record<string, string>, key: string, wanted: string | null): boolean =>
   Object.hasOwn(labels, key) && (wanted === null || labels[key] === wanted);

@@ -3,6 +3,7 @@
  *
  * Invariant: what the caller reads and what the log holds carry the same error id, and neither carries a token or a query.
  */
+import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import type { EngineError } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/log.ts';
@@ -22,6 +23,21 @@ export const problemFrom = (error: EngineError, errorId: string): Problem => ({
   code: error.code,
   error_id: errorId,
 });
+
+/** The whole answer to what was no request, for which node:http makes no response object. */
+export const rawProblemFrom = (error: EngineError, errorId: string): string => {
+  const body = JSON.stringify(problemFrom(error, errorId));
+  const { status } = error.row;
+  return [
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}`,
+    'content-type: application/json; charset=utf-8',
+    `content-length: ${Buffer.byteLength(body)}`,
+    'cache-control: no-store',
+    'connection: close',
+    '',
+    body,
+  ].join('\r\n');
+};
 
 /** Writes the one line of a refusal: our faults as errors, failed proofs as warnings, slips of the caller only when debugging. */
 export const reportProblem = (log: Logger, error: EngineError, fields: LogFields): void => {

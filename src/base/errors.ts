@@ -132,6 +132,9 @@ export const ERRORS = {
   ENGINE_DRAINING: row(503, 6000, 'engine', true, 'The engine is shutting down and takes no new work.', 'Try again in a moment.'),
   PARAMS_INVALID: row(400, 2000, 'downstream', false, 'The query parameter params is not valid: {problem}.', 'Send URL-encoded JSON of the documented shape.'),
   PATH_UNKNOWN: row(404, 2000, 'downstream', false, 'The Engine API has no such path.', 'See /api/openapi.json for the paths that exist.'),
+  UPGRADE_REQUIRED: row(426, 2000, 'downstream', false, 'This path is for WebSocket.', 'Open a WebSocket over HTTP/1.1, or use /api/sse.'),
+  WATCHER_LIMIT: row(503, 7000, 'engine', true, 'The engine has reached its limit of {limit} watchers.', 'Try again later, or end watchers that are not needed.'),
+  WATCHER_SLOW: row(503, 7000, 'downstream', true, 'The watcher did not read fast enough: {queuedCount} events were waiting for it.', 'Watch again: the first event holds all that is open. Filters make it fewer events.'),
   METHOD_NOT_ALLOWED: row(405, 2000, 'downstream', false, 'The Engine API answers GET only.', 'Use GET.'),
   INTERNAL: row(500, 9000, 'engine', true, 'The engine failed.', 'Look for the error id in the log of the engine and report it.'),
 

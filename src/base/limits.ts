@@ -142,6 +142,20 @@ export const LIMITS = {
   apiIdleMsMax: 30_000,
   /** From a request head to the last byte of its answer: 20,000 tunnels are some 20 MiB. */
   apiAnswerMsMax: 60_000,
+  /** Watchers of the engine. Each costs a connection, of some 60 KiB, and the time to send it each event. */
+  watchersMax: 2_000,
+  /** Events that wait for one watcher before it is cut (protocol.md 0.1), and their bytes: 8 KiB an event, where 0.5 KiB is usual. Both are
+   * looked at once a turn of the event loop: what happens at once, such as the end of an agent with 1,000 tunnels, cuts nobody. */
+  watchQueuedEventsMax: 1_000,
+  watchQueuedBytesMax: 8_388_608,
+  /** Sign of life to watchers (protocol.md 0.1); proxies take a connection for dead after 60 s at the earliest. */
+  watchKeepAliveMs: 15_000,
+  /** Silence of a WebSocket after which it is taken for gone: it has left four pings unanswered. */
+  watchSilenceMsMax: 60_000,
+  /** Bytes of a message from a watcher, which has nothing to say. */
+  watchMessageBytesMax: 1_024,
+  /** Streams at once on one HTTP/2 connection of the Engine API: what browsers and Go expect at least (RFC 9113 6.5.2). */
+  apiStreamsMax: 100,
 
   /** The built-in agent's heartbeat: the clients' default (protocol.md 4.1). */
   agentHeartbeatMs: 5_000,

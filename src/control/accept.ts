@@ -122,6 +122,9 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     /** Sessions that are open or closing, oldest first. */
     listSessions: sessions.list,
 
+    /** A session that is open or closing, by the id that its tunnels carry. */
+    findSession: sessions.find,
+
     /** Whether an agent is connected from this address, or from the same IPv6 /64. */
     hasSessionFrom: sessions.hasSessionFrom,
 

@@ -97,6 +97,9 @@ export const createSessions = (needs: SessionsNeeds, { version }: { version: str
     /** Sessions that are open or closing, oldest first. */
     list: (): readonly SessionView[] => [...sessions.values()].map(({ view }) => view),
 
+    /** A session that is open or closing. */
+    find: (agentId: string): SessionView | undefined => sessions.get(agentId as AgentId)?.view,
+
     /** Whether an agent is connected from this address, or from the same IPv6 /64. */
     hasSessionFrom: (address: string): boolean => countBySource.has(sourceOf(address)),
 

@@ -83,7 +83,8 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     const route = this.#edge.router.route(this.request.authority);
     if (route.kind === 'unknown') return fail('HOST_UNKNOWN');
     if (route.kind === 'gone') return fail('AGENT_GONE');
-    // A reused connection may ask for the name of a tunnel whose bytes are not HTTP: a new one would reach it.
+    // A reused connection may ask for the engine, or for the name of a tunnel whose bytes are not HTTP: a new one would reach it.
+    if (route.kind === 'engine') return fail('MISDIRECTED_REQUEST');
     return route.tunnel.properties.protocol === 'http' ? route.tunnel : fail('MISDIRECTED_REQUEST');
   }
 

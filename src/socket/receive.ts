@@ -83,7 +83,7 @@ export interface ReceiverOptions {
   readonly engineHost: string;
   /** For the Engine API; agents need TLS 1.3, and what is published tells its own. */
   readonly versionMin: TlsVersion;
-  /** ALPN of published HTTP, by preference; `http/1.1` alone by default, as for the Engine API. */
+  /** ALPN of published HTTP, by preference; `http/1.1` alone by default. */
   readonly publishedProtocols?: readonly string[];
   /** For everybody; `prefer` by default. */
   readonly postQuantum?: PostQuantum;
@@ -173,7 +173,7 @@ const roomsFrom = (
     ...policyFrom({ versionMin: 'TLSv1.3' }, [AGENT_PROTOCOL], postQuantum),
     requestsCertificate: true,
   };
-  const apiPolicy = policyFrom({ versionMin }, ['http/1.1'], postQuantum);
+  const apiPolicy = policyFrom({ versionMin }, ['h2', 'http/1.1'], postQuantum);
   const room = (terminator: Terminator, handler: ConnectionHandler, mode = publishedPostQuantum): Room => ({
     terminator,
     handler,

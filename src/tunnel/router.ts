@@ -12,12 +12,17 @@ import type { Published } from './published.ts';
 import type { TunnelRegistry } from './registry.ts';
 import type { Tunnel } from './tunnel.ts';
 
-/** `gone`: the agent was lost a short while ago and will likely be back; `unknown`: nobody publishes this address. */
+/**
+ * `gone`: the agent was lost a short while ago and will likely be back; `engine`: the engine's own host, which other connections
+ * reach; `unknown`: nobody publishes this address.
+ */
 export type Route =
   | { readonly kind: 'tunnel'; readonly tunnel: Tunnel }
   | { readonly kind: 'gone'; readonly published: Published }
+  | { readonly kind: 'engine' }
   | { readonly kind: 'unknown' };
 
+const ENGINE = Object.freeze({ kind: 'engine' } as const);
 const UNKNOWN = Object.freeze({ kind: 'unknown' } as const);
 
 export interface Router {
@@ -28,8 +33,11 @@ export interface Router {
 }
 
 /** Follows the registry from now on; create it before the first tunnel opens. */
-export const createRouter = (needs: { registry: TunnelRegistry; clock: Clock }): Router => {
-  const routes = new Map<string, Route>();
+export const createRouter = (
+  needs: { registry: TunnelRegistry; clock: Clock },
+  { engineHost }: { engineHost: string },
+): Router => {
+  const routes = new Map<string, Route>([[engineHost, ENGINE]]);
   const gone = createGoneHostnames(needs.clock);
 
   needs.registry.onOpened((tunnel) => {
@@ -57,7 +65,7 @@ export const createRouter = (needs: { registry: TunnelRegistry; clock: Clock }):
     route,
     publishedMode(serverName) {
       const found = route(serverName);
-      if (found.kind === 'unknown') return UNKNOWN;
+      if (found.kind === 'unknown' || found.kind === 'engine') return UNKNOWN;
       return (found.kind === 'gone' ? found.published : found.tunnel.published) ?? UNKNOWN;
     },
   };

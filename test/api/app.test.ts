@@ -9,6 +9,8 @@ import { createServer } from 'node:tls';
 import { testCertificates } from '../support/certificates.ts';
 import { type Ask, READER, startApi } from './start-api.ts';
 
+const UPGRADE = { connection: 'upgrade', upgrade: 'websocket' };
+
 describe('paths and methods', () => {
   const cases: readonly (readonly [path: string, ask: Ask, status: number, shown: RegExp])[] = [
     ['/', {}, 200, /rstream tunnel engine/],
@@ -18,8 +20,10 @@ describe('paths and methods', () => {
     ['/api/', {}, 404, /PATH_UNKNOWN/],
     ['/api/tunnels/', { token: READER }, 404, /PATH_UNKNOWN/],
     ['/API/tunnels', { token: READER }, 404, /PATH_UNKNOWN/],
-    ['/api/sse', { token: READER }, 404, /PATH_UNKNOWN/],
-    ['/api/websocket', { headers: { connection: 'upgrade', upgrade: 'websocket' } }, 404, /PATH_UNKNOWN/],
+    ['/api/sse/', { token: READER }, 404, /PATH_UNKNOWN/],
+    ['/api/websocket', { token: READER }, 426, /UPGRADE_REQUIRED/],
+    ['/api/tunnels', { token: READER, headers: UPGRADE }, 200, /\[\]/],
+    ['/nowhere', { headers: UPGRADE }, 404, /PATH_UNKNOWN/],
     ['/.well-known/rstream/engine', {}, 404, /PATH_UNKNOWN/],
     ['/%zz', {}, 404, /PATH_UNKNOWN/],
     ['//api/tunnels', {}, 404, /PATH_UNKNOWN/],
@@ -40,7 +44,7 @@ describe('paths and methods', () => {
       assert.ok(!('x-powered-by' in headers));
     });
 
-  for (const path of ['/', '/healthz', '/api/openapi.json', '/api/tunnels', '/api/auth'])
+  for (const path of ['/', '/healthz', '/api/openapi.json', '/api/tunnels', '/api/auth', '/nowhere'])
     test(`HEAD ${path} has the head of GET and no body`, async (t) => {
       const { ask } = await startApi(t);
       const get = await ask(path, { token: READER });

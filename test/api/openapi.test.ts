@@ -1,6 +1,8 @@
 /** The document against the answers: whatever one says, the other does. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import type { ApiNeeds } from '../../src/api/app.ts';
+import { openWatcher, TRANSPORTS, type WatchAsk, type WatchRefusal } from '../support/watcher.ts';
 import { AGENTS, ownerOf, READER, startApi } from './start-api.ts';
 
 interface Schema {
@@ -11,12 +13,20 @@ interface Schema {
   readonly required?: readonly string[];
   readonly items?: Schema;
   readonly additionalProperties?: Schema;
+  readonly oneOf?: readonly Schema[];
+  readonly const?: unknown;
 }
 
 /** Where a value departs from a schema of the document; keys that the document does not know are departures too. */
 const departures = (root: { components: { schemas: Record<string, Schema> } }, schema: Schema) => {
   const visit = (value: unknown, { $ref, ...own }: Schema, at: string): string[] => {
     if ($ref) return visit(value, root.components.schemas[$ref.split('/').at(-1) ?? ''] ?? {}, at);
+    if (own.oneOf) {
+      const tries = own.oneOf.map((option) => visit(value, option, at));
+      const fits = tries.filter((found) => found.length === 0);
+      return fits.length === 1 ? [] : [`${at}: fits ${fits.length} schemas: ${tries.join()}`];
+    }
+    if ('const' in own && value !== own.const) return [`${at}: not ${own.const}`];
     if (own.type === undefined) return [`${at}: no type in the document`];
     if (own.enum && !own.enum.includes(value)) return [`${at}: not one of ${own.enum}`];
     if (own.type === 'array')
@@ -45,8 +55,18 @@ const readDocument = async (ask: Awaited<ReturnType<typeof startApi>>['ask']) =>
   return { answer, document: JSON.parse(answer.body) };
 };
 
-type Operation = { readonly get: { operationId: string; responses: Record<string, Response> } };
+interface Operation {
+  readonly get: {
+    readonly operationId: string;
+    readonly responses: Readonly<Record<string, Response>>;
+    readonly security?: readonly object[];
+  };
+}
 type Response = { readonly content?: Readonly<Record<string, { schema: Schema }>> };
+
+/** The operations of the watch endpoints, which alone take a token in the URL, or the others. */
+const endless = (document: { paths: Record<string, Operation> }, isEndless: boolean) =>
+  Object.entries(document.paths).filter(([, { get }]) => (get.security !== undefined) === isEndless);
 
 describe('the document', () => {
   test('is public and has the title, version and type that official tools look for', async (t) => {
@@ -61,6 +81,8 @@ describe('the document', () => {
       '/api/tunnels',
       '/api/tunnels/{id}',
       '/api/auth',
+      '/api/sse',
+      '/api/websocket',
     ]);
   });
 
@@ -96,9 +118,7 @@ describe('the document', () => {
       { token: READER, id: 'tun_unknown' },
     ];
     const seen = new Set<string>();
-    for (const [path, { get }] of Object.entries<{
-      get: { responses: Record<string, { content?: object }> };
-    }>(document.paths))
+    for (const [path, { get }] of endless(document, false))
       for (const { query = '', id: wantedId = id, ...how } of tries) {
         const { status, body } = await ask(path.replace('{id}', wantedId) + query, how);
         const response = get.responses[status];
@@ -108,7 +128,62 @@ describe('the document', () => {
         if (schema) assert.deepEqual(departures(document, schema)(JSON.parse(body)), [], `${path} ${status}`);
         else assert.equal(body, '');
       }
-    const documented = Object.entries<Operation>(document.paths).flatMap(([path, { get }]) =>
+    const documented = endless(document, false).flatMap(([path, { get }]) =>
+      Object.keys(get.responses).map((status) => `${path} ${status}`),
+    );
+    assert.deepEqual([...seen].sort(), documented.sort());
+  });
+
+  test('describes every event and every refusal of the watch endpoints', async (t) => {
+    let tellAgent: Parameters<ApiNeeds['onAgent']>[0] = () => {};
+    const { api, port, registry, ask } = await startApi(t, {
+      onAgent: (listener) => {
+        tellAgent = listener;
+        return () => {};
+      },
+    });
+    const { document } = await readDocument(ask);
+    const schema = { $ref: '#/components/schemas/Event' };
+    const tries: readonly WatchAsk[] = [
+      { token: READER },
+      {},
+      { token: 'agent-token' },
+      { token: READER, query: '?params=x' },
+    ];
+    const seen = new Set<string>();
+    for (const transport of TRANSPORTS) {
+      for (const how of tries) {
+        const refused = await openWatcher(transport, { port }, how).then(
+          (watcher) => watcher.count(1),
+          (refusal: WatchRefusal) => refusal,
+        );
+        const status = 'status' in refused ? refused.status : transport === 'sse' ? 200 : 101;
+        seen.add(`/api/${transport} ${status}`);
+        const problem = { $ref: '#/components/schemas/Problem' };
+        if ('status' in refused)
+          assert.deepEqual(departures(document, problem)(JSON.parse(refused.message)), []);
+      }
+      const watcher = await openWatcher(transport, { port }, { token: READER });
+      tellAgent('opened', AGENTS[0]!);
+      registry.close(registry.open(ownerOf(AGENTS[0]!), { labels: { env: 'dev' } }).id);
+      tellAgent('closed', AGENTS[0]!);
+      const events = await watcher.count(5);
+      assert.deepEqual(
+        events.flatMap((event) => departures(document, schema)(event)),
+        [],
+      );
+    }
+    seen.add(`/api/websocket ${(await ask('/api/websocket', { token: READER })).status}`);
+    api.drain();
+    for (const transport of TRANSPORTS)
+      await assert.rejects(
+        openWatcher(transport, { port }, { token: READER }),
+        ({ status }: WatchRefusal) => {
+          seen.add(`/api/${transport} ${status}`);
+          return true;
+        },
+      );
+    const documented = endless(document, true).flatMap(([path, { get }]) =>
       Object.keys(get.responses).map((status) => `${path} ${status}`),
     );
     assert.deepEqual([...seen].sort(), documented.sort());

@@ -82,7 +82,10 @@ export const startApi = async (t: TestContext, changes: Partial<ApiNeeds> = {}) 
     log,
     registry,
     verifyToken,
+    verifyQueryToken: verifyToken,
     listAgents: () => AGENTS,
+    findAgent: (id) => AGENTS.find((agent) => agent.id === id),
+    onAgent: () => () => {},
     isDraining: () => false,
     ...changes,
   });

@@ -80,7 +80,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
     { clock, admit: () => {} },
     { engineHost: 'localhost', publicPort: () => 443 },
   );
-  const router = createRouter({ registry, clock });
+  const router = createRouter({ registry, clock }, { engineHost: 'localhost' });
   const policies = createPolicies({ registry, countryOf: () => undefined }, OPEN_RULES);
   const dials: TestDial[] = [];
   const streams: Duplex[] = [];

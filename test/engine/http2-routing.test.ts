@@ -34,6 +34,15 @@ describe('requests on one connection', () => {
     );
   });
 
+  test('for the engine itself are sent to another connection, as one certificate names both (421)', async (t) => {
+    const engine = await startEngine(t);
+    await publish(t, engine, 'a');
+    const session = await connectHttp2(t, engine, hostnameOf('a'));
+    const answer = await ask(session, { ':authority': 'localhost', ':path': '/api/sse' });
+    assert.equal(answer.status, 421);
+    assert.equal(String((await ask(session, { ':authority': hostnameOf('a') })).body), 'a');
+  });
+
   test('reach another tunnel after that of the connection has closed (protocol.md 8.3)', async (t) => {
     const engine = await startEngine(t);
     const { agent } = await publish(t, engine, 'a');

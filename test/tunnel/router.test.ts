@@ -13,7 +13,7 @@ const setUp = () => {
     { clock, admit: () => {} },
     { engineHost: 'localhost', publicPort: () => 443 },
   );
-  const router = createRouter({ registry, clock });
+  const router = createRouter({ registry, clock }, { engineHost: 'localhost' });
   return { clock, registry, router, owner: { agentId: newAgentId(), credentialId: 'crd_1' } };
 };
 
@@ -37,7 +37,7 @@ describe('an open tunnel', () => {
     assert.equal(router.route('shop.t.localhost'), router.route('shop.t.localhost'));
   });
 
-  for (const authority of ['other.t.localhost', 'localhost', 'shop', 'x.shop.t.localhost', '[::1]:443', ''])
+  for (const authority of ['other.t.localhost', 't.localhost', 'shop', 'x.shop.t.localhost', '[::1]:443', ''])
     test(`is not reached as ${JSON.stringify(authority)}`, () => {
       const { registry, router, owner } = setUp();
       registry.open(owner, { hostname: 'shop' });
@@ -45,6 +45,14 @@ describe('an open tunnel', () => {
       assert.deepEqual(router.route(authority), { kind: 'unknown' });
       assert.equal(router.publishedMode(authority).kind, 'unknown');
     });
+});
+
+test("the engine's own host is no tunnel, and not unknown either", () => {
+  const { router } = setUp();
+  for (const authority of ['localhost', 'LOCALHOST:8443']) {
+    assert.deepEqual(router.route(authority), { kind: 'engine' });
+    assert.equal(router.publishedMode(authority).kind, 'unknown');
+  }
 });
 
 describe('the doorstep', () => {
