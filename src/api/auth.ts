@@ -4,14 +4,12 @@
  * Invariant: a token comes in the Authorization header and nowhere else: URLs end up in logs, histories and referrers.
  */
 import type { Context } from 'koa';
+import { bearerFrom } from '../base/bearer.ts';
 import { fail } from '../base/errors.ts';
 import { type Permission, type Principal, requirePermission } from '../base/principal.ts';
 
 /** Provided by store. Throws the identity codes of the error table. */
 export type VerifyToken = (token: string | undefined) => Promise<Principal>;
-
-// RFC 9110 11.4; the scheme is case-insensitive, and tokens of the operator's own need not be JWTs.
-const BEARER = /^bearer +(\S+) *$/i;
 
 /**
  * Admits a caller whose token is valid and, where a permission is named, has it.
@@ -26,7 +24,7 @@ export const admit = async (
   const [authorization = '', ...others] = ctx.req.headersDistinct.authorization ?? [];
   // Two proofs: which of them did whoever stands in between check?
   if (others.length > 0) throw fail('TOKEN_INVALID');
-  const principal = await verifyToken(BEARER.exec(authorization)?.[1]);
+  const principal = await verifyToken(bearerFrom(authorization));
   if (permission !== undefined) requirePermission(principal, permission);
 };
 

@@ -9,8 +9,15 @@
  */
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
-import { fail } from '../base/errors.ts';
+import {
+  createSecureContext,
+  createServer,
+  type SecureContext,
+  type Server,
+  TLSSocket,
+  type TlsOptions,
+} from 'node:tls';
+import { type EngineError, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/time.ts';
 import { TLS_SUITES, type TlsDemands } from '../base/tls.ts';
@@ -24,8 +31,11 @@ export interface TlsPolicy extends TlsDemands {
    * empty list negotiates nothing.
    */
   readonly alpnProtocols: readonly string[];
-  /** Asks for a client certificate. None, or one of an unknown authority, is no reason to refuse: what it proves is looked up later. */
-  readonly requestsCertificate?: boolean;
+  /**
+   * Asks for a client certificate, or refuses who has none with certificate_required (RFC 8446 4.4.2.4). Who signed it is no reason to
+   * refuse: what it proves is looked up later.
+   */
+  readonly clientCertificate?: 'ask' | 'require';
   readonly postQuantum: PostQuantum;
 }
 
@@ -40,7 +50,7 @@ export interface Terminator {
    * @param socket paused, with its ClientHello unshifted
    * @param msMax time for the handshake
    * @returns undefined when the peer left before the handshake was complete
-   * @throws CLIENT_HELLO_TIMEOUT, TLS_HANDSHAKE_FAILED; the socket is then gone
+   * @throws CLIENT_HELLO_TIMEOUT, TLS_HANDSHAKE_FAILED, CLIENT_CERTIFICATE_MISSING; the socket is then gone
    */
   finish(socket: Socket, msMax: number): Promise<TLSSocket | undefined>;
 }
@@ -60,6 +70,7 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
   const handshakes = new WeakMap<Socket, Handshake>();
   let pairs = certificates.current();
   const server = createServer(tlsOptionsFrom(policy, pairs));
+  const begin = policy.clientCertificate === 'require' ? createStrictBeginning(server, policy) : undefined;
   let ticketKeySinceMs = clock.elapsed();
 
   const settle = (tlsSocket: TLSSocket): Handshake | undefined => {
@@ -81,7 +92,7 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     const handshake = settle(tlsSocket);
     tlsSocket.destroy();
     if (isGone(error)) handshake?.resolve(undefined);
-    else handshake?.reject(fail('TLS_HANDSHAKE_FAILED', { reason: reasonFrom(error) }, error));
+    else handshake?.reject(failureFrom(error));
   });
 
   /** Both are looked at when a handshake needs them: no timer runs for an edge that nobody uses. */
@@ -113,8 +124,47 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
         // Node tells of a socket that was destroyed a turn later than the socket itself, and no timer may outlive it.
         socket.once('close', deadline.cancel);
         handshakes.set(socket, { deadline, resolve, reject });
-        server.emit('connection', socket);
+        if (begin) begin(socket, pairs);
+        else server.emit('connection', socket);
       }),
+  };
+};
+
+/**
+ * Begins handshakes that need a client certificate, and tells the server of their outcome. A tls.Server that is told to reject also rejects
+ * what no authority of its own has signed; a TLSSocket of our own has OpenSSL demand a certificate, which sends the alert, and leaves
+ * the judgement to us.
+ */
+const createStrictBeginning = (server: Server, policy: TlsPolicy) => {
+  let context: SecureContext | undefined;
+  let madeOf: readonly unknown[] = [];
+  const contextOf = (pairs: readonly CertificatePair[]): SecureContext => {
+    const ticketKeys = server.getTicketKeys();
+    if (!context || pairs !== madeOf[0] || !ticketKeys.equals(madeOf[1] as Buffer)) {
+      context = createSecureContext({
+        ...tlsOptionsFrom(policy, pairs),
+        ticketKeys,
+        sessionIdContext: 'strict',
+      });
+      madeOf = [pairs, ticketKeys];
+    }
+    return context;
+  };
+  return (socket: Socket, pairs: readonly CertificatePair[]): void => {
+    const tlsSocket = new TLSSocket(socket, {
+      isServer: true,
+      secureContext: contextOf(pairs),
+      requestCert: true,
+      rejectUnauthorized: true,
+      ALPNProtocols: [...policy.alpnProtocols],
+    });
+    const fault = (error: Error) => server.emit('tlsClientError', error, tlsSocket);
+    const left = () => fault(Object.assign(new Error('the peer left'), { code: 'ECONNRESET' }));
+    tlsSocket.once('error', fault).once('close', left);
+    tlsSocket.once('secure', () => {
+      tlsSocket.off('error', fault).off('close', left);
+      server.emit('secureConnection', tlsSocket);
+    });
   };
 };
 
@@ -132,7 +182,7 @@ const tlsOptionsFrom = (policy: TlsPolicy, pairs: readonly CertificatePair[]): T
   // All of them are good, so the client chooses what its hardware does best.
   honorCipherOrder: false,
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-  ...(policy.requestsCertificate && { requestCert: true, rejectUnauthorized: false }),
+  ...(policy.clientCertificate && { requestCert: true, rejectUnauthorized: false }),
 });
 
 /**
@@ -146,6 +196,11 @@ const ignore = () => {};
 const GONE_CODES: readonly (string | undefined)[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT'];
 
 const isGone = (error: NodeJS.ErrnoException): boolean => GONE_CODES.includes(error.code);
+
+const failureFrom = (error: NodeJS.ErrnoException): EngineError =>
+  error.code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE'
+    ? fail('CLIENT_CERTIFICATE_MISSING')
+    : fail('TLS_HANDSHAKE_FAILED', { reason: reasonFrom(error) }, error);
 
 /** OpenSSL's reason as words: `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA` is "tlsv1 alert unknown ca". */
 const reasonFrom = (error: NodeJS.ErrnoException): string =>
