@@ -5,7 +5,7 @@
  * Invariant: a tunnel without authentication costs what its policy costs, at once; a token that is known costs no cryptography. A proof is
  * verified only for those whom every other rule allows, so that nobody else can make the engine work.
  */
-import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
+import { type EngineError, type ErrorCode, engineErrorFrom, fail } from '../base/errors.ts';
 import type { Principal } from '../base/principal.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeConnection } from './connection.ts';
@@ -40,8 +40,13 @@ export interface AdmissionNeeds {
 const NOBODY: Admission = Object.freeze({ principal: undefined });
 
 export const createAdmission = ({ policies, proofs }: AdmissionNeeds): Admit => {
-  const judge = (tunnel: Tunnel, connection: EdgeConnection, principal?: Principal): Admission =>
-    policies.judge(tunnel, connection, principal) ?? (principal ? { principal } : NOBODY);
+  const judge = (tunnel: Tunnel, connection: EdgeConnection, principal?: Principal): Admission => {
+    const denial = policies.judge(tunnel, connection, principal);
+    if (!denial) return principal ? { principal } : NOBODY;
+    return OF_CONNECTION.has(denial.code) && isForeign(tunnel, connection)
+      ? fail('MISDIRECTED_REQUEST')
+      : denial;
+  };
 
   /** Undefined when there is nothing to verify, or it takes longer. */
   const verified = (proof: OfferedProof, address: string): Principal | EngineError | undefined => {
@@ -65,14 +70,32 @@ export const createAdmission = ({ policies, proofs }: AdmissionNeeds): Admit => 
     // What else denies comes first, and is all that is told.
     if (!isMissingProof(admission)) return admission;
     if (isFault) return found;
-    if (proof.kind !== 'token') return admission;
-    return proofs
-      .verifyToken(proof.token, remoteAddress)
-      .then((principal) => judge(tunnel, connection, principal), engineErrorFrom);
+    if (proof.kind === 'token')
+      return proofs
+        .verifyToken(proof.token, remoteAddress)
+        .then((principal) => judge(tunnel, connection, principal), engineErrorFrom);
+    // A connection of its own would be asked for a certificate.
+    return methods.certificate && isForeign(tunnel, connection) ? fail('MISDIRECTED_REQUEST') : admission;
   };
 };
 
 /** Whether somebody was denied for want of a proof alone. */
-export const isMissingProof = (admission: Admission): boolean =>
+const isMissingProof = (admission: Admission): boolean =>
   admission instanceof Error &&
   (admission.code === 'TOKEN_MISSING' || admission.code === 'CLIENT_CERTIFICATE_MISSING');
+
+/**
+ * Whether a connection was made to another host: it has met that host's rules, and the downstream is to make one to this (RFC 9110
+ * 7.4), which tells it nothing of the rules of this.
+ */
+const isForeign = ({ properties }: Tunnel, { serverName }: EdgeConnection): boolean =>
+  serverName !== properties.hostname;
+
+/** Denials of a connection; those of a request would be the same on every other. */
+const OF_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ADDRESS_FORBIDDEN',
+  'COUNTRY_FORBIDDEN',
+  'TLS_FORBIDDEN',
+  'TUNNEL_FORBIDDEN',
+  'AGENT_GONE',
+]);

@@ -8,12 +8,12 @@
  * Limits: the waits of EdgeOptions; all are idle times, none bounds the length of an exchange that moves.
  */
 import type { Duplex } from 'node:stream';
-import { EngineError, type ErrorCode, engineErrorFrom, fail } from '../base/errors.ts';
+import { EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { Principal } from '../base/principal.ts';
 import { inBackground } from '../base/time.ts';
 import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
-import { type Admission, isMissingProof } from './admission.ts';
+import type { Admission } from './admission.ts';
 import type { EdgeContext } from './context.ts';
 import { type HeaderFacts, withoutLength } from './headers.ts';
 import type { HeaderList, ResponseHead } from './http1/head.ts';
@@ -23,15 +23,6 @@ import type { AnswerBody, Downstream, ResponseSink, Upstream, UpstreamConnection
 
 // Admitting: a proof is being verified, which takes no longer than its cryptography.
 const STATE = { routing: 0, admitting: 1, acquiring: 2, awaitingAnswer: 3, answering: 4, done: 5 } as const;
-
-/** Why a connection is denied, and not what is asked over it. */
-const OF_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ADDRESS_FORBIDDEN',
-  'COUNTRY_FORBIDDEN',
-  'TLS_FORBIDDEN',
-  'TUNNEL_FORBIDDEN',
-  'AGENT_GONE',
-]);
 
 /** RFC 9110 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
@@ -94,25 +85,13 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   #judged(tunnel: Tunnel, admission: Admission): void {
     // The downstream may have left meanwhile.
     if (this.#state === STATE.done) return;
+    if (admission instanceof Error) return this.#refuse(admission);
     const { connection } = this.#downstream;
-    if (admission instanceof Error)
-      return this.#refuse(this.#isMisdirected(tunnel, admission) ? fail('MISDIRECTED_REQUEST') : admission);
     const cut = (error: EngineError) => this.#failAnswer(error);
     this.#principal = admission.principal;
     this.#unfollow = this.#edge.policies.follow(tunnel, connection, cut, admission.principal);
     if (tunnel.properties.tokenAuth) this.request = withoutTokens(this.request);
     this.#reach(tunnel);
-  }
-
-  /**
-   * A connection that was made to another host has met that host's rules; the downstream is to make one to this (RFC 9110 7.4). What a
-   * request carries itself is the same on every connection; but a certificate may be shown on the next.
-   */
-  #isMisdirected({ properties }: Tunnel, denial: EngineError): boolean {
-    const { serverName, certificateFingerprint } = this.#downstream.connection;
-    if (serverName === properties.hostname) return false;
-    if (isMissingProof(denial)) return properties.mtlsAuth === true && certificateFingerprint === undefined;
-    return OF_CONNECTION.has(denial.code);
   }
 
   #reach(tunnel: Tunnel): void {

@@ -54,7 +54,7 @@ const tokensOf = ({ headers, target }: Carrier): string[] => {
   const tokens = parametersOf(target).filter(isToken).map(tokenFrom);
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1] as string;
-    // One that is not well written is a proof that is no good, not the absence of one.
+    // One that is not well written counts as well: whoever stands in between may read it otherwise.
     if (isNamed(headers[i] as string, 'authorization') && isBearer(value))
       tokens.push(bearerFrom(value) ?? '');
   }

@@ -9,19 +9,13 @@
  */
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
-import {
-  createSecureContext,
-  createServer,
-  type SecureContext,
-  type Server,
-  TLSSocket,
-  type TlsOptions,
-} from 'node:tls';
+import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import { type EngineError, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/time.ts';
 import { TLS_SUITES, type TlsDemands } from '../base/tls.ts';
 import type { CertificatePair, Certificates } from './certificates.ts';
+import { createCertificateDemand } from './demand-certificate.ts';
 import { groupsFrom, type PostQuantum } from './post-quantum.ts';
 
 /** What makes one edge different from another. */
@@ -69,8 +63,9 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
   const { clock, certificates } = needs;
   const handshakes = new WeakMap<Socket, Handshake>();
   let pairs = certificates.current();
-  const server = createServer(tlsOptionsFrom(policy, pairs));
-  const begin = policy.clientCertificate === 'require' ? createStrictBeginning(server, policy) : undefined;
+  let options = tlsOptionsFrom(policy, pairs);
+  const server = createServer(options);
+  const demand = policy.clientCertificate === 'require' ? createCertificateDemand(server) : undefined;
   let ticketKeySinceMs = clock.elapsed();
 
   const settle = (tlsSocket: TLSSocket): Handshake | undefined => {
@@ -100,8 +95,9 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     const latest = certificates.current();
     if (latest === pairs) return;
     pairs = latest;
+    options = tlsOptionsFrom(policy, pairs);
     // The new context comes with a ticket key of its own.
-    server.setSecureContext(tlsOptionsFrom(policy, pairs));
+    server.setSecureContext(options);
     ticketKeySinceMs = clock.elapsed();
   };
   const renewTicketKey = () => {
@@ -124,47 +120,9 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
         // Node tells of a socket that was destroyed a turn later than the socket itself, and no timer may outlive it.
         socket.once('close', deadline.cancel);
         handshakes.set(socket, { deadline, resolve, reject });
-        if (begin) begin(socket, pairs);
+        if (demand) demand(socket, options);
         else server.emit('connection', socket);
       }),
-  };
-};
-
-/**
- * Begins handshakes that need a client certificate, and tells the server of their outcome. A tls.Server that is told to reject also rejects
- * what no authority of its own has signed; a TLSSocket of our own has OpenSSL demand a certificate, which sends the alert, and leaves
- * the judgement to us.
- */
-const createStrictBeginning = (server: Server, policy: TlsPolicy) => {
-  let context: SecureContext | undefined;
-  let madeOf: readonly unknown[] = [];
-  const contextOf = (pairs: readonly CertificatePair[]): SecureContext => {
-    const ticketKeys = server.getTicketKeys();
-    if (!context || pairs !== madeOf[0] || !ticketKeys.equals(madeOf[1] as Buffer)) {
-      context = createSecureContext({
-        ...tlsOptionsFrom(policy, pairs),
-        ticketKeys,
-        sessionIdContext: 'strict',
-      });
-      madeOf = [pairs, ticketKeys];
-    }
-    return context;
-  };
-  return (socket: Socket, pairs: readonly CertificatePair[]): void => {
-    const tlsSocket = new TLSSocket(socket, {
-      isServer: true,
-      secureContext: contextOf(pairs),
-      requestCert: true,
-      rejectUnauthorized: true,
-      ALPNProtocols: [...policy.alpnProtocols],
-    });
-    const fault = (error: Error) => server.emit('tlsClientError', error, tlsSocket);
-    const left = () => fault(Object.assign(new Error('the peer left'), { code: 'ECONNRESET' }));
-    tlsSocket.once('error', fault).once('close', left);
-    tlsSocket.once('secure', () => {
-      tlsSocket.off('error', fault).off('close', left);
-      server.emit('secureConnection', tlsSocket);
-    });
   };
 };
 
