@@ -10,6 +10,7 @@ import { createApi } from './api/app.ts';
 import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
+import { createProofThrottle } from './base/proof-throttle.ts';
 import { type Clock, createSweep, every, inBackground, pause } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
@@ -29,6 +30,7 @@ import { createAuditLog } from './store/audit.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
 import { createGeo, type Geo } from './store/geo.ts';
+import { createProofs } from './store/proofs.ts';
 import { createRegistry } from './tunnel/registry.ts';
 import { createRouter } from './tunnel/router.ts';
 import { VERSION } from './version.ts';
@@ -118,14 +120,18 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const router = createRouter({ registry, clock }, { engineHost });
   const sweep = createSweep(clock, 1_000);
 
+  // An agent dials back once a stream, and behind a loopback address stands a proxy or the operator.
+  const isExempt = (address: string) => isLoopbackAddress(address) || door.hasSessionFrom(address);
+  const proofs = createProofs({ credentials, throttle: createProofThrottle({ clock, isExempt }) });
+
   // Each of the two doors needs the other, and neither before the first connection.
   const door = createAgentDoor(
     {
       clock,
       log,
       registry,
-      verifyCredential: credentials.verify,
-      verifyCertificate: credentials.verifyCertificate,
+      verifyCredential: proofs.verifyToken,
+      verifyCertificate: proofs.verifyCertificate,
       reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
       privateEdge: {
         dialUpstream: (tunnel, dialer, signal) => edge.dialUpstream(tunnel, addressesOf(dialer), signal),
@@ -146,8 +152,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       clock,
       log,
       trustedProxies: createAddressSet(config.proxy_protocol.trusted),
-      // An agent dials back once a stream, and behind a loopback address stands a proxy or the operator.
-      isExempt: (address) => isLoopbackAddress(address) || door.hasSessionFrom(address),
+      isExempt,
     },
     {
       connectionsPerSource: config.limits.connections_per_source,
@@ -162,6 +167,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       registry,
       router,
       policies,
+      proofs,
       publicPort,
       dialBack: door.dialBack,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
@@ -224,6 +230,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     const isActive = credentials.activity();
     door.recheck(isActive);
     api.recheck(isActive);
+    policies.recheck(isActive);
   };
   const recheck = every(clock, LIMITS.credentialRecheckMs, recheckCredentials);
   credentials.onChange(recheckCredentials);

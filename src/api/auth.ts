@@ -5,6 +5,7 @@
  * in the URL, since browsers cannot set headers there, and only of those that may stand in it (protocol.md 0.1, query tokens).
  */
 import type { Context } from 'koa';
+import { bearerFrom } from '../base/bearer.ts';
 import { fail } from '../base/errors.ts';
 import { type Permission, type Principal, requirePermission } from '../base/principal.ts';
 
@@ -26,9 +27,6 @@ export interface Admission {
 
 export const QUERY_TOKEN = 'rstream.token';
 
-// RFC 9110 11.4; the scheme is case-insensitive, and tokens of the operator's own need not be JWTs.
-const BEARER = /^bearer +(\S+) *$/i;
-
 /**
  * Admits a caller whose token is valid and, where a permission is named, has it.
  * @throws TOKEN_IN_URL, TOKEN_INVALID, PERMISSION_MISSING, and whatever the verifiers throw
@@ -45,7 +43,7 @@ export const admit = async (
   if (others.length > 0 || Array.isArray(queryToken)) throw fail('TOKEN_INVALID');
   if (authorization !== undefined && queryToken !== undefined) throw fail('TOKEN_INVALID');
   const principal = await (queryToken === undefined
-    ? verifyToken(BEARER.exec(authorization ?? '')?.[1])
+    ? verifyToken(bearerFrom(authorization ?? ''))
     : verifyQueryToken(queryToken));
   if (permission !== undefined) requirePermission(principal, permission);
   return principal;

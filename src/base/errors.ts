@@ -78,7 +78,9 @@ export const ERRORS = {
   CLIENT_CERTIFICATE_UNKNOWN: row(401, 1000, 'downstream', false, 'The client certificate is not registered on this engine.', 'Register it with `rstream-engine-ce cert add`, or make one with `cert issue-client`.'),
   CLIENT_CERTIFICATE_EXPIRED: row(401, 1000, 'downstream', false, 'The client certificate has expired.', 'Make a new one with `rstream-engine-ce cert issue-client`.'),
   CLIENT_CERTIFICATE_REVOKED: row(401, 1000, 'downstream', false, 'The client certificate has been revoked.', 'Make a new one with `rstream-engine-ce cert issue-client`.'),
-  AMBIGUOUS_PROOF: row(401, 1000, 'downstream', false, 'A token and a client certificate were given at once (ambiguous_proof).', 'Send one of the two.'),
+  CLIENT_CERTIFICATE_MISSING: row(401, 1000, 'downstream', false, 'No client certificate was shown.', 'Show a client certificate that is registered on this engine.'),
+  AMBIGUOUS_PROOF: row(401, 1000, 'downstream', false, 'More than one proof was given at once (ambiguous_proof).', 'Send one of them: a token in the header, a token in the URL, or a client certificate.'),
+  AUTHENTICATION_THROTTLED: row(429, 7000, 'downstream', true, 'Too many bad proofs came from this address; others are looked at again in {retrySeconds} seconds.', 'Wait, and correct the client that sends the wrong token or certificate.'),
   PERMISSION_MISSING: row(403, 1000, 'downstream', false, 'The credential lacks the permission {permission}.', 'Use a credential that has this permission.'),
   BOUNDARIES_NOT_ENFORCED: row(403, 1000, 'downstream', false, 'The token carries resource boundaries that the Community Edition cannot enforce (boundaries_not_enforced).', 'Use a token without create or connect boundaries, projects, workspaces or paths.'),
 

@@ -180,6 +180,15 @@ export const LIMITS = {
   /** Whether another process changed the credentials is looked at this often: what a revoked one opened ends within a second. It costs
    * some 2 us when nothing changed, and below a millisecond for 10,000 sessions. */
   credentialRecheckMs: 500,
+  /** Proofs that were never good which one source may give before it has to pause: a person who mistypes, a fleet with one bad file. */
+  badProofsMax: 10,
+  /** Time without another bad proof after which a source begins anew. */
+  badProofsForgetMs: 600_000,
+  /** The pause after one bad proof too many, doubled by each further one up to the second bound: 60 guesses an hour. */
+  proofPauseMsMin: 1_000,
+  proofPauseMsMax: 60_000,
+  /** Sources whose bad proofs are counted; an entry is about 150 bytes, and the one that was bad longest ago yields. */
+  badProofSourcesMax: 16_384,
   /** Lifetime of auth and app tokens (protocol.md 9.1). */
   shortTokenSecondsMax: 3_600,
   /** How far ahead of our clock an app token may have been issued (protocol.md 9.1). */

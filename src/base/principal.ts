@@ -4,7 +4,7 @@
  * Flow: store verifies a credential into a Principal; control, edge and api ask it for a permission before every operation.
  * Invariant: `permissions` null means unrestricted and comes only from a credential whose issuer left them out (protocol.md 9.3).
  */
-import { fail } from './errors.ts';
+import { type EngineError, fail } from './errors.ts';
 
 /** The permissions that this edition knows (protocol.md 9.3). */
 export const PERMISSIONS = {
@@ -38,3 +38,7 @@ export const requirePermission = (principal: Principal, permission: Permission):
   if (principal.permissions !== null && !principal.permissions.has(permission))
     throw fail('PERMISSION_MISSING', { permission });
 };
+
+/** What those are told whose connection ends because the proof that opened it holds no longer. */
+export const endedProofOf = ({ kind }: Principal): EngineError =>
+  kind === 'certificate' ? fail('CLIENT_CERTIFICATE_REVOKED') : fail('TOKEN_REVOKED');

@@ -8,10 +8,10 @@
  * Limits: firstMessageMsMax, keepAliveMs.
  */
 import type { Duplex } from 'node:stream';
-import { type EngineError, fail } from '../base/errors.ts';
+import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { PERMISSIONS, type Principal } from '../base/principal.ts';
+import { endedProofOf, PERMISSIONS, type Principal } from '../base/principal.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import type { DialBack } from '../stream/agent-stream.ts';
 import { createRendezvous } from '../stream/rendezvous.ts';
@@ -136,7 +136,7 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
      * after each revocation.
      */
     recheck(isActive: (principal: Principal) => boolean): void {
-      sessions.close((principal) => (isActive(principal) ? undefined : endedReasonOf(principal)));
+      sessions.close((principal) => (isActive(principal) ? undefined : endedProofOf(principal)));
       const streamCount = held.release(isActive);
       if (streamCount > 0) log.info({ streamCount }, 'streams ended with their credential');
     },
@@ -171,9 +171,6 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     }),
   };
 };
-
-const endedReasonOf = ({ kind }: Principal): EngineError =>
-  kind === 'certificate' ? fail('CLIENT_CERTIFICATE_REVOKED') : fail('TOKEN_REVOKED');
 
 type FirstMessage = Extract<Message, { kind: 'open-channel' | 'dial-back' | 'private-dial' }>;
 

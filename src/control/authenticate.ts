@@ -11,29 +11,32 @@ import { type Permission, type Principal, requirePermission } from '../base/prin
 import type { ClientDetails } from '../wire/message.ts';
 import type { AgentConnection } from './session-view.ts';
 
-/** Provided by store/credentials.ts. */
+/** Provided by store/proofs.ts. */
 export interface ProofVerifiers {
-  /** Rejects with TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED or BOUNDARIES_NOT_ENFORCED. */
-  readonly verifyCredential: (token: string) => Promise<Principal>;
+  /**
+   * Rejects with TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, BOUNDARIES_NOT_ENFORCED or AUTHENTICATION_THROTTLED.
+   * @param address that it came from
+   */
+  readonly verifyCredential: (token: string, address: string) => Promise<Principal>;
   /**
    * @param fingerprint of a certificate whose key the peer has proved to have
-   * @throws CLIENT_CERTIFICATE_UNKNOWN, CLIENT_CERTIFICATE_EXPIRED or CLIENT_CERTIFICATE_REVOKED
+   * @throws CLIENT_CERTIFICATE_UNKNOWN, CLIENT_CERTIFICATE_EXPIRED, CLIENT_CERTIFICATE_REVOKED or AUTHENTICATION_THROTTLED
    */
-  readonly verifyCertificate: (fingerprint: string) => Principal;
+  readonly verifyCertificate: (fingerprint: string, address: string) => Principal;
 }
 
 /** Throws AMBIGUOUS_PROOF, TOKEN_MISSING, PERMISSION_MISSING, or what the verification throws. */
 export const authenticate = async (
   { token }: ClientDetails,
-  { certificateFingerprint }: AgentConnection,
+  { certificateFingerprint, remoteAddress }: AgentConnection,
   permission: Permission,
   { verifyCredential, verifyCertificate }: ProofVerifiers,
 ): Promise<Principal> => {
   if (token && certificateFingerprint !== undefined) throw fail('AMBIGUOUS_PROOF');
   const principal =
     certificateFingerprint === undefined
-      ? await verifyCredential(tokenFrom(token))
-      : verifyCertificate(certificateFingerprint);
+      ? await verifyCredential(tokenFrom(token), remoteAddress)
+      : verifyCertificate(certificateFingerprint, remoteAddress);
   requirePermission(principal, permission);
   return principal;
 };

@@ -13,6 +13,8 @@ export interface EdgeConnection extends ConnectionFacts {
   /** In lower case, without a trailing dot. */
   readonly serverName?: string | undefined;
   readonly alpnProtocol?: string | undefined;
+  /** SHA-256 of the certificate that TLS has proved to be the downstream's, in lower-case hex; only names that take one ask for it. */
+  readonly certificateFingerprint?: string | undefined;
   /** The one tunnel that a private dialer has dialled, whatever authority it asks for. */
   readonly tunnel?: Tunnel;
 }

@@ -4,10 +4,12 @@
 import type { Duplex } from 'node:stream';
 import type { EngineError } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
+import type { Principal } from '../base/principal.ts';
 import type { Clock, Sweep } from '../base/time.ts';
 import type { Pool } from '../stream/pool.ts';
 import type { Router } from '../tunnel/router.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { Admit } from './admission.ts';
 import type { VersionChoice } from './connect.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { Policies } from './policies.ts';
@@ -51,8 +53,18 @@ export interface EdgeContext {
   publicPort(): number;
   isDraining(): boolean;
   poolOf(tunnel: Tunnel, choice: VersionChoice): Pool<UpstreamConnection>;
-  readonly policies: Pick<Policies, 'judge' | 'follow'>;
-  /** Joins both sides after a switch of protocols, for as long as the tunnel's policy allows the connection. */
-  relay(tunnel: Tunnel, connection: EdgeConnection, downstream: Duplex, upstream: Duplex): void;
+  readonly admit: Admit;
+  readonly policies: Pick<Policies, 'follow'>;
+  /**
+   * Joins both sides after a switch of protocols, for as long as the tunnel's policy allows the connection.
+   * @param principal who asked for it, where the tunnel asks for that
+   */
+  relay(
+    tunnel: Tunnel,
+    connection: EdgeConnection,
+    downstream: Duplex,
+    upstream: Duplex,
+    principal: Principal | undefined,
+  ): void;
   record(record: ExchangeRecord): void;
 }

@@ -13,6 +13,7 @@ import { type Clock, inBackground } from '../base/time.ts';
 import { relay } from '../stream/relay.ts';
 import type { Router } from '../tunnel/router.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import { createAdmission, type ProofVerifiers } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
 import { createDialUpstream } from './dial-upstream.ts';
@@ -28,7 +29,8 @@ export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly router: Router;
-  readonly policies: Pick<Policies, 'judge' | 'follow'>;
+  readonly policies: Pick<Policies, 'judge' | 'follow' | 'methodsOf'>;
+  readonly proofs: ProofVerifiers;
   /** Peers whose X-Forwarded headers are kept (`trusted_proxies`). */
   readonly trustedProxies: AddressSet;
   /** The port that downstreams use. */
@@ -55,7 +57,8 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
   const relays = new Set<Duplex>();
   const pools = createPools(needs, options);
   const dialUpstream = createDialUpstream(needs);
-  const raw = createRawEdge({ clock, log, policies, dialUpstream }, { idleMs: options.streamIdleMs });
+  const admit = createAdmission(needs);
+  const raw = createRawEdge({ clock, log, admit, policies, dialUpstream }, { idleMs: options.streamIdleMs });
   const tcpPorts = createTcpPorts(
     { registry: needs.registry, listen: needs.listenOnPort, accept: raw.accept },
     { range: options.tcpPorts },
@@ -71,8 +74,9 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
     publicPort,
     isDraining: () => isDraining,
     poolOf: pools.of,
+    admit,
     policies,
-    relay(tunnel, connection, downstream, upstream) {
+    relay(tunnel, connection, downstream, upstream, principal) {
       relays.add(downstream);
       const cut = (error: EngineError) => {
         const { code, errorId } = error;
@@ -82,7 +86,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
         upstream.destroy(error);
       };
       // A private dial was allowed by its credential.
-      const unfollow = connection.tunnel ? () => {} : policies.follow(tunnel, connection, cut);
+      const unfollow = connection.tunnel ? () => {} : policies.follow(tunnel, connection, cut, principal);
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(

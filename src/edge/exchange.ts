@@ -9,25 +9,32 @@
  */
 import type { Duplex } from 'node:stream';
 import { EngineError, engineErrorFrom, fail } from '../base/errors.ts';
+import type { Principal } from '../base/principal.ts';
+import { inBackground } from '../base/time.ts';
 import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { Admission } from './admission.ts';
 import type { EdgeContext } from './context.ts';
 import { type HeaderFacts, withoutLength } from './headers.ts';
 import type { HeaderList, ResponseHead } from './http1/head.ts';
+import { withoutTokens } from './offered-proof.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { AnswerBody, Downstream, ResponseSink, Upstream, UpstreamConnection } from './sides.ts';
 
-const STATE = { routing: 0, acquiring: 1, awaitingAnswer: 2, answering: 3, done: 4 } as const;
+// Admitting: a proof is being verified, which takes no longer than its cryptography.
+const STATE = { routing: 0, admitting: 1, acquiring: 2, awaitingAnswer: 3, answering: 4, done: 5 } as const;
 
 /** RFC 9110 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
 export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
-  readonly request: DownstreamRequest;
+  /** As the upstream may see it, once it is admitted. */
+  request: DownstreamRequest;
   readonly #edge: EdgeContext;
   readonly #downstream: Downstream;
   #state: (typeof STATE)[keyof typeof STATE] = STATE.routing;
   #tunnel: Tunnel | undefined;
+  #principal: Principal | undefined;
   #unfollow: (() => void) | undefined;
   #pool: Pool<UpstreamConnection> | undefined;
   #upstream: Upstream | undefined;
@@ -57,14 +64,37 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     return this.#downstream.takesFramed;
   }
 
-  /** Routes the request and takes or asks for a stream. */
+  /** Routes the request, has it judged, and takes or asks for a stream. */
   begin(): void {
     if (this.#edge.isDraining()) return this.#refuse(fail('ENGINE_DRAINING'));
     const tunnel = this.#route();
     if (tunnel instanceof EngineError) return this.#refuse(tunnel);
     this.#tunnel = tunnel;
-    const denial = this.#judge(tunnel);
-    if (denial) return this.#refuse(denial);
+    const { connection } = this.#downstream;
+    // A private dial was allowed by its credential.
+    if (connection.tunnel) return this.#reach(tunnel);
+    const admission = this.#edge.admit(tunnel, connection, this.request);
+    if (!(admission instanceof Promise)) return this.#judged(tunnel, admission);
+    this.#state = STATE.admitting;
+    inBackground(
+      admission.then((verdict) => this.#judged(tunnel, verdict)),
+      (error) => this.#failAnswer(engineErrorFrom(error)),
+    );
+  }
+
+  #judged(tunnel: Tunnel, admission: Admission): void {
+    // The downstream may have left meanwhile.
+    if (this.#state === STATE.done) return;
+    if (admission instanceof Error) return this.#refuse(admission);
+    const { connection } = this.#downstream;
+    const cut = (error: EngineError) => this.#failAnswer(error);
+    this.#principal = admission.principal;
+    this.#unfollow = this.#edge.policies.follow(tunnel, connection, cut, admission.principal);
+    if (tunnel.properties.tokenAuth) this.request = withoutTokens(this.request);
+    this.#reach(tunnel);
+  }
+
+  #reach(tunnel: Tunnel): void {
     const { framing } = this.request;
     const { requestBodyBytesMax } = this.#edge.options;
     if (
@@ -86,19 +116,6 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     // A reused connection may ask for the engine, or for the name of a tunnel whose bytes are not HTTP: a new one would reach it.
     if (route.kind === 'engine') return fail('MISDIRECTED_REQUEST');
     return route.tunnel.properties.protocol === 'http' ? route.tunnel : fail('MISDIRECTED_REQUEST');
-  }
-
-  /** Undefined when the downstream may reach the tunnel, as long as it may. */
-  #judge(tunnel: Tunnel): EngineError | undefined {
-    const { connection } = this.#downstream;
-    // A private dial was allowed by its credential.
-    if (connection.tunnel) return undefined;
-    const denial = this.#edge.policies.judge(tunnel, connection);
-    // A connection that was made to another host has met that host's rules; the downstream is to make one to this (RFC 9110 7.4).
-    if (denial)
-      return connection.serverName === tunnel.properties.hostname ? denial : fail('MISDIRECTED_REQUEST');
-    this.#unfollow = this.#edge.policies.follow(tunnel, connection, (error) => this.#failAnswer(error));
-    return undefined;
   }
 
   // The pool's two answers.
@@ -234,7 +251,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     const headers = withoutLength(head.headers);
     const { connection } = this.#downstream;
     const raw = this.#downstream.switchProtocol({ ...head, headers }, facts);
-    this.#edge.relay(this.#tunnel as Tunnel, connection, raw, bytes);
+    this.#edge.relay(this.#tunnel as Tunnel, connection, raw, bytes, this.#principal);
   }
 
   upstreamDrained(): void {

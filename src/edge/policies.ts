@@ -3,11 +3,13 @@
  *
  * Flow: engine.ts hands in the operator's rules, and has the registry ask `admit`; exchange.ts and what relays raw bytes call `judge`
  * before anything goes upstream, then `follow` for as long as something runs.
- * Invariant: what runs is allowed: when rules, or the countries of addresses, change, what no longer is ends at once. Private tunnels are
- * dialled with a credential and have no policy.
+ * Invariant: what runs is allowed: when rules, or the countries of addresses, change, what no longer is ends at once, and so does what runs
+ * by a credential that is over. Private tunnels are dialled with a credential and have no policy.
  */
 import { type EngineError, fail } from '../base/errors.ts';
 import type { TunnelId } from '../base/ids.ts';
+import { endedProofOf, type Principal } from '../base/principal.ts';
+import { type AuthenticationMethods, STREAM_PERMISSION } from '../policy/authentication-rule.ts';
 import { type AskedProperties, type EngineRules, objectionTo } from '../policy/engine-rules.ts';
 import { compilePolicy, type Policy } from '../policy/policy.ts';
 import type { ConnectionFacts } from '../policy/verdict.ts';
@@ -27,21 +29,32 @@ export interface Policies {
    */
   admit(properties: AskedProperties): void;
   /**
-   * Whether a connection may reach a published tunnel.
-   * @returns ADDRESS_FORBIDDEN, COUNTRY_FORBIDDEN, TLS_FORBIDDEN, TUNNEL_FORBIDDEN, or AGENT_GONE when the tunnel is not open;
-   * undefined when it may
+   * By which proofs a downstream may authenticate itself at a tunnel; undefined where none is asked for.
    */
-  judge(tunnel: Tunnel, connection: ConnectionFacts): EngineError | undefined;
+  methodsOf(tunnel: Tunnel): AuthenticationMethods | undefined;
+  /**
+   * Whether a connection may reach a published tunnel.
+   * @param principal whom it has proved to be, where the tunnel asks for that
+   * @returns a {@link DenialCode}'s error, or AGENT_GONE when the tunnel is not open; undefined when it may
+   */
+  judge(tunnel: Tunnel, connection: ConnectionFacts, principal?: Principal): EngineError | undefined;
   /**
    * Keeps judging something that runs and was allowed.
    * @param cut ends it at once; called once at most, and not after the returned function
    * @returns to be called when it is over
    */
-  follow(tunnel: Tunnel, connection: ConnectionFacts, cut: (error: EngineError) => void): () => void;
+  follow(
+    tunnel: Tunnel,
+    connection: ConnectionFacts,
+    cut: (error: EngineError) => void,
+    principal?: Principal,
+  ): () => void;
   /** Puts other rules of the operator into force, for what runs as well. */
   replaceRules(rules: EngineRules): void;
   /** Judges everything that is followed again; for when `countryOf` answers otherwise. */
   reevaluate(): void;
+  /** Cuts what runs by a credential that is over; to be called twice a second and after each revocation. */
+  recheck(isActive: (principal: Principal) => boolean): void;
   /** What is followed. */
   readonly followedCount: number;
 }
@@ -50,6 +63,7 @@ interface Followed {
   readonly tunnel: Tunnel;
   readonly connection: ConnectionFacts;
   readonly cut: (error: EngineError) => void;
+  readonly principal: Principal | undefined;
 }
 
 /** Follows the registry from now on; create it before the first tunnel opens. */
@@ -59,6 +73,8 @@ export const createPolicies = (
 ): Policies => {
   const byTunnel = new Map<TunnelId, Policy>();
   const followed = new Set<Followed>();
+  // Those of them that run by a credential, so that a recheck costs nothing where none does.
+  const byCredential = new Set<Followed>();
   let rules = engineRules;
 
   const policyOf = ({ properties, published }: Tunnel): Policy =>
@@ -69,21 +85,31 @@ export const createPolicies = (
   registry.onOpened(compile);
   registry.onClosed(({ id }) => byTunnel.delete(id));
 
-  const denialOf = (policy: Policy, connection: ConnectionFacts): EngineError | undefined => {
-    const verdict = policy.evaluate(
-      policy.needs.country ? { ...connection, country: countryOf(connection.remoteAddress) } : connection,
+  const denialOf = (
+    { needs, evaluate }: Policy,
+    connection: ConnectionFacts,
+    principal: Principal | undefined,
+  ): EngineError | undefined => {
+    const country = needs.country ? countryOf(connection.remoteAddress) : undefined;
+    const verdict = evaluate(
+      needs.country || needs.proof ? { ...connection, country, principal } : connection,
     );
-    return verdict.kind === 'deny' ? fail(verdict.code) : undefined;
+    return verdict.kind === 'deny' ? fail(verdict.code, { permission: STREAM_PERMISSION }) : undefined;
+  };
+
+  const forget = (item: Followed): boolean => {
+    byCredential.delete(item);
+    return followed.delete(item);
   };
 
   const reevaluate = () => {
     // A copy, as a cut may make room for something new, which has been judged already.
     for (const item of [...followed]) {
-      const { tunnel, connection } = item;
+      const { tunnel, connection, principal } = item;
       // What runs may outlive its tunnel (protocol.md 5.5), but not the rules.
       const policy = byTunnel.get(tunnel.id) ?? policyOf(tunnel);
-      const error = denialOf(policy, connection);
-      if (error && followed.delete(item)) item.cut(error);
+      const error = denialOf(policy, connection, principal);
+      if (error && forget(item)) item.cut(error);
     }
   };
 
@@ -92,14 +118,21 @@ export const createPolicies = (
       const problem = objectionTo(properties, rules);
       if (problem !== undefined) throw fail('POLICY_FORBIDS', { problem });
     },
-    judge({ id }, connection) {
+    methodsOf: ({ id }) => byTunnel.get(id)?.needs.proof,
+    judge({ id }, connection, principal) {
       const policy = byTunnel.get(id);
-      return policy ? denialOf(policy, connection) : fail('AGENT_GONE');
+      return policy ? denialOf(policy, connection, principal) : fail('AGENT_GONE');
     },
-    follow(tunnel, connection, cut) {
-      const item = { tunnel, connection, cut };
+    follow(tunnel, connection, cut, principal) {
+      const item = { tunnel, connection, cut, principal };
       followed.add(item);
-      return () => followed.delete(item);
+      if (principal) byCredential.add(item);
+      return () => forget(item);
+    },
+    recheck(isActive) {
+      for (const item of [...byCredential])
+        if (item.principal && !isActive(item.principal) && forget(item))
+          item.cut(endedProofOf(item.principal));
     },
     replaceRules(replacement) {
       rules = replacement;

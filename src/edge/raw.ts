@@ -14,6 +14,7 @@ import { type Clock, inBackground } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
 import { type RelayResult, relay } from '../stream/relay.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { Admit } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { DialUpstream } from './dial-upstream.ts';
 import type { Policies } from './policies.ts';
@@ -33,14 +34,15 @@ export const BREAKS = {
 export interface RawEdgeNeeds {
   readonly clock: Clock;
   readonly log: Logger;
-  readonly policies: Pick<Policies, 'judge' | 'follow'>;
+  readonly admit: Admit;
+  readonly policies: Pick<Policies, 'follow'>;
   readonly dialUpstream: DialUpstream;
 }
 
 export type RawEdge = ReturnType<typeof createRawEdge>;
 
 export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs: number }) => {
-  const { clock, log, policies, dialUpstream } = needs;
+  const { clock, log, admit, policies, dialUpstream } = needs;
   const sockets = new Map<RawSocket, Break>();
   let isDraining = false;
 
@@ -67,13 +69,15 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     breakOff: Break,
   ): Promise<RelayResult> => {
     if (isDraining) throw fail('ENGINE_DRAINING');
-    const denial = policies.judge(tunnel, connection);
-    if (denial) throw denial;
+    // TLS is up by now, and Node can send no alert of its own choice any more: a certificate that proves nothing ends in a break.
+    const admission = await admit(tunnel, connection);
+    if (admission instanceof Error) throw admission;
     let cause: EngineError | undefined;
-    const unfollow = policies.follow(tunnel, connection, (error) => {
+    const cut = (error: EngineError) => {
       cause = error;
       breakOff(socket);
-    });
+    };
+    const unfollow = policies.follow(tunnel, connection, cut, admission.principal);
     try {
       const stream = await dial(socket, tunnel, connection);
       const result = await relay(socket, stream.socket, { clock, idleMs, breakOff });

@@ -4,7 +4,8 @@
  * Invariant: a refusal shows code, error id and sentence, never an address of an agent or text that the downstream sent.
  */
 import { STATUS_CODES } from 'node:http';
-import type { EngineError } from '../base/errors.ts';
+import type { EngineError, ErrorCode } from '../base/errors.ts';
+import { STREAM_PERMISSION } from '../policy/authentication-rule.ts';
 import { type HeaderList, headerLines } from './http1/head.ts';
 import type { DownstreamRequest } from './request.ts';
 
@@ -31,7 +32,10 @@ export const refusalFrom = (error: EngineError, request: DownstreamRequest | und
     ...['rstream-error', error.code],
   ];
   if (isPage) headers.push('content-security-policy', "default-src 'none'; style-src 'unsafe-inline'");
-  if (retryable && status >= 500) headers.push('retry-after', String(RETRY_AFTER_SECONDS));
+  const { retrySeconds = retryable && status >= 500 ? RETRY_AFTER_SECONDS : undefined } = error.details;
+  if (retrySeconds !== undefined) headers.push('retry-after', String(retrySeconds));
+  const challenge = challengeFor(error.code);
+  if (challenge !== undefined) headers.push('www-authenticate', challenge);
   return { status, headers, ...(request?.method !== 'HEAD' && { body }) };
 };
 
@@ -52,6 +56,17 @@ export const refusalBytes = (
   );
   return body ? Buffer.concat([head, body]) : head;
 };
+
+/** RFC 6750 3. Certificates have no scheme of HTTP's. */
+const challengeFor = (code: ErrorCode): string | undefined => {
+  if (code === 'TOKEN_MISSING') return REALM;
+  if (code === 'AMBIGUOUS_PROOF') return `${REALM}, error="invalid_request"`;
+  if (code === 'PERMISSION_MISSING')
+    return `${REALM}, error="insufficient_scope", scope="${STREAM_PERMISSION}"`;
+  return code.startsWith('TOKEN_') ? `${REALM}, error="invalid_token"` : undefined;
+};
+
+const REALM = 'Bearer realm="rstream"';
 
 const wantsPage = ({ headers }: DownstreamRequest): boolean => {
   for (let i = 0; i < headers.length; i += 2)

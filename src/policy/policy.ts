@@ -8,14 +8,15 @@
  */
 
 import type { TlsDemands } from '../base/tls.ts';
+import { type AuthenticationMethods, authenticationRule } from './authentication-rule.ts';
 import { type AskedProperties, type EngineRules, objectionTo } from './engine-rules.ts';
 import { addressRule, countryRule } from './network-rules.ts';
 import { postQuantumRule, tlsRule } from './tls-rules.ts';
 import type { DenialCode, Facts, Rule, Verdict } from './verdict.ts';
 
 export interface Policy {
-  /** Facts that somebody has to look up. */
-  readonly needs: { readonly country: boolean };
+  /** Facts that somebody has to look up, and by which proofs a principal may be found; undefined where none is asked for. */
+  readonly needs: { readonly country: boolean; readonly proof?: AuthenticationMethods | undefined };
   evaluate(facts: Facts): Verdict;
 }
 
@@ -35,6 +36,7 @@ export const compilePolicy = (
   if (objectionTo(properties, engine) !== undefined)
     return { needs: { country: false }, evaluate: () => denied('TUNNEL_FORBIDDEN') };
 
+  const proof = methodsFrom(properties);
   const countryLists = [engine.geoip, properties.geoip].filter(isAsked);
   const rules: readonly Rule[] = [
     ...[engine.trustedIps, properties.trustedIps].filter(isAsked).map(addressRule),
@@ -42,9 +44,10 @@ export const compilePolicy = (
     ...(engine.tlsVersionMin ? [tlsRule({ versionMin: engine.tlsVersionMin })] : []),
     ...(demands ? [tlsRule(demands)] : []),
     ...(engine.requiresPostQuantum ? [postQuantumRule] : []),
+    ...(proof ? [authenticationRule(proof)] : []),
   ];
   return {
-    needs: { country: countryLists.length > 0 },
+    needs: { country: countryLists.length > 0, proof },
     evaluate(facts) {
       for (const rule of rules) {
         const code = rule(facts);
@@ -54,6 +57,9 @@ export const compilePolicy = (
     },
   };
 };
+
+const methodsFrom = ({ tokenAuth, mtlsAuth }: AskedProperties): AuthenticationMethods | undefined =>
+  tokenAuth || mtlsAuth ? { token: tokenAuth === true, certificate: mtlsAuth === true } : undefined;
 
 /** An empty list is no list: it is how an agent or an operator asks for nothing. */
 const isAsked = <Wish extends { readonly length: number }>(wish: Wish | undefined): wish is Wish =>

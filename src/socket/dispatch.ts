@@ -10,12 +10,19 @@ import type { TlsDemands, TlsVersion } from '../base/tls.ts';
 import type { ClientHello } from './client-hello.ts';
 import { type PostQuantum, X25519_MLKEM768 } from './post-quantum.ts';
 
+/** How the TLS of a published name is finished. */
+export interface PublishedTls {
+  readonly demands: TlsDemands;
+  /** Whether a client certificate is asked for; who shows none gets as far as HTTP, where it is told, but to no raw bytes. */
+  readonly takesCertificate?: true;
+}
+
 /** What the engine publishes under a host name. */
 export type PublishedMode =
   | { readonly kind: 'unknown' }
-  | { readonly kind: 'http'; readonly demands: TlsDemands }
+  | ({ readonly kind: 'http' } & PublishedTls)
   /** TLS that ends here, bytes behind it; exactly these protocols, or no ALPN at all when there are none. */
-  | { readonly kind: 'terminated'; readonly demands: TlsDemands; readonly alpnProtocols: readonly string[] }
+  | ({ readonly kind: 'terminated'; readonly alpnProtocols: readonly string[] } & PublishedTls)
   /** TLS that is not ours. */
   | { readonly kind: 'passthrough' };
 
@@ -23,8 +30,8 @@ export type PublishedMode =
 export type Destination =
   | { readonly kind: 'agent' }
   | { readonly kind: 'api' }
-  | { readonly kind: 'published'; readonly demands: TlsDemands }
-  | { readonly kind: 'raw'; readonly demands: TlsDemands; readonly alpnProtocols: readonly string[] }
+  | ({ readonly kind: 'published' } & PublishedTls)
+  | ({ readonly kind: 'raw'; readonly alpnProtocols: readonly string[] } & PublishedTls)
   | { readonly kind: 'passthrough' }
   | { readonly kind: 'refuse'; readonly code: ErrorCode };
 
@@ -73,15 +80,16 @@ const publishedFrom = (
 ): Destination => {
   // Which version is spoken is for the upstream to say; that its client offers the group is all that can be asked here.
   if (mode.kind === 'passthrough') return groupRefusal(hello, postQuantum) ?? PASSTHROUGH;
-  const { demands } = mode;
+  const { demands, takesCertificate } = mode;
+  const certificate = takesCertificate ? { takesCertificate } : {};
   const refused = helloRefusal(hello, demands.versionMin, postQuantum);
   if (refused) return refused;
-  if (mode.kind === 'http') return { kind: 'published', demands };
+  if (mode.kind === 'http') return { kind: 'published', demands, ...certificate };
   const { alpnProtocols } = mode;
   // OpenSSL would take a client without ALPN; who names protocols wants exactly these (protocol.md 0.1).
   if (alpnProtocols.length > 0 && !alpnProtocols.some((name) => hello.alpnProtocols.includes(name)))
     return refusal('ALPN_UNSUPPORTED');
-  return { kind: 'raw', demands, alpnProtocols };
+  return { kind: 'raw', demands, alpnProtocols, ...certificate };
 };
 
 const helloRefusal = (

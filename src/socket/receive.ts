@@ -24,6 +24,7 @@ import {
   type Destination,
   destinationFrom,
   type PublishedMode,
+  type PublishedTls,
   versionFloor,
 } from './dispatch.ts';
 import { ja4From } from './ja4.ts';
@@ -171,14 +172,23 @@ const roomsFrom = (
   // These two never share tickets with what agents choose, nor their place with it.
   const agentPolicy = {
     ...policyFrom({ versionMin: 'TLSv1.3' }, [AGENT_PROTOCOL], postQuantum),
-    requestsCertificate: true,
-  };
+    clientCertificate: 'ask',
+  } as const;
   const apiPolicy = policyFrom({ versionMin }, ['h2', 'http/1.1'], postQuantum);
   const room = (terminator: Terminator, handler: ConnectionHandler, mode = publishedPostQuantum): Room => ({
     terminator,
     handler,
     isPostQuantum: mode === 'require',
   });
+  const publishedRoom = (
+    { demands, takesCertificate }: PublishedTls,
+    alpnProtocols: readonly string[],
+    clientCertificate: 'ask' | 'require',
+    handler: ConnectionHandler,
+  ): Room => {
+    const policy = policyFrom(demands, alpnProtocols);
+    return room(terminatorOf(takesCertificate ? { ...policy, clientCertificate } : policy), handler);
+  };
   const agent = room(createTerminator(needs, agentPolicy), needs.onAgent, postQuantum);
   const api = room(createTerminator(needs, apiPolicy), needs.onApi, postQuantum);
 
@@ -189,9 +199,9 @@ const roomsFrom = (
       case 'api':
         return api;
       case 'published':
-        return room(terminatorOf(policyFrom(destination.demands, publishedProtocols)), needs.onPublished);
+        return publishedRoom(destination, publishedProtocols, 'ask', needs.onPublished);
       case 'raw':
-        return room(terminatorOf(policyFrom(destination.demands, destination.alpnProtocols)), needs.onRaw);
+        return publishedRoom(destination, destination.alpnProtocols, 'require', needs.onRaw);
     }
   };
 };

@@ -10,11 +10,12 @@
 import { constants, randomBytes } from 'node:crypto';
 import type { Socket } from 'node:net';
 import { createServer, type TLSSocket, type TlsOptions } from 'node:tls';
-import { fail } from '../base/errors.ts';
+import { type EngineError, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/time.ts';
 import { TLS_SUITES, type TlsDemands } from '../base/tls.ts';
 import type { CertificatePair, Certificates } from './certificates.ts';
+import { createCertificateDemand } from './demand-certificate.ts';
 import { groupsFrom, type PostQuantum } from './post-quantum.ts';
 
 /** What makes one edge different from another. */
@@ -24,8 +25,11 @@ export interface TlsPolicy extends TlsDemands {
    * empty list negotiates nothing.
    */
   readonly alpnProtocols: readonly string[];
-  /** Asks for a client certificate. None, or one of an unknown authority, is no reason to refuse: what it proves is looked up later. */
-  readonly requestsCertificate?: boolean;
+  /**
+   * Asks for a client certificate, or refuses who has none with certificate_required (RFC 8446 4.4.2.4). Who signed it is no reason to
+   * refuse: what it proves is looked up later.
+   */
+  readonly clientCertificate?: 'ask' | 'require';
   readonly postQuantum: PostQuantum;
 }
 
@@ -40,7 +44,7 @@ export interface Terminator {
    * @param socket paused, with its ClientHello unshifted
    * @param msMax time for the handshake
    * @returns undefined when the peer left before the handshake was complete
-   * @throws CLIENT_HELLO_TIMEOUT, TLS_HANDSHAKE_FAILED; the socket is then gone
+   * @throws CLIENT_HELLO_TIMEOUT, TLS_HANDSHAKE_FAILED, CLIENT_CERTIFICATE_MISSING; the socket is then gone
    */
   finish(socket: Socket, msMax: number): Promise<TLSSocket | undefined>;
 }
@@ -59,7 +63,9 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
   const { clock, certificates } = needs;
   const handshakes = new WeakMap<Socket, Handshake>();
   let pairs = certificates.current();
-  const server = createServer(tlsOptionsFrom(policy, pairs));
+  let options = tlsOptionsFrom(policy, pairs);
+  const server = createServer(options);
+  const demand = policy.clientCertificate === 'require' ? createCertificateDemand(server) : undefined;
   let ticketKeySinceMs = clock.elapsed();
 
   const settle = (tlsSocket: TLSSocket): Handshake | undefined => {
@@ -81,7 +87,7 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     const handshake = settle(tlsSocket);
     tlsSocket.destroy();
     if (isGone(error)) handshake?.resolve(undefined);
-    else handshake?.reject(fail('TLS_HANDSHAKE_FAILED', { reason: reasonFrom(error) }, error));
+    else handshake?.reject(failureFrom(error));
   });
 
   /** Both are looked at when a handshake needs them: no timer runs for an edge that nobody uses. */
@@ -89,8 +95,9 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     const latest = certificates.current();
     if (latest === pairs) return;
     pairs = latest;
+    options = tlsOptionsFrom(policy, pairs);
     // The new context comes with a ticket key of its own.
-    server.setSecureContext(tlsOptionsFrom(policy, pairs));
+    server.setSecureContext(options);
     ticketKeySinceMs = clock.elapsed();
   };
   const renewTicketKey = () => {
@@ -113,7 +120,8 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
         // Node tells of a socket that was destroyed a turn later than the socket itself, and no timer may outlive it.
         socket.once('close', deadline.cancel);
         handshakes.set(socket, { deadline, resolve, reject });
-        server.emit('connection', socket);
+        if (demand) demand(socket, options);
+        else server.emit('connection', socket);
       }),
   };
 };
@@ -132,7 +140,7 @@ const tlsOptionsFrom = (policy: TlsPolicy, pairs: readonly CertificatePair[]): T
   // All of them are good, so the client chooses what its hardware does best.
   honorCipherOrder: false,
   secureOptions: constants.SSL_OP_NO_RENEGOTIATION,
-  ...(policy.requestsCertificate && { requestCert: true, rejectUnauthorized: false }),
+  ...(policy.clientCertificate && { requestCert: true, rejectUnauthorized: false }),
 });
 
 /**
@@ -146,6 +154,11 @@ const ignore = () => {};
 const GONE_CODES: readonly (string | undefined)[] = ['ECONNRESET', 'EPIPE', 'ECONNABORTED', 'ETIMEDOUT'];
 
 const isGone = (error: NodeJS.ErrnoException): boolean => GONE_CODES.includes(error.code);
+
+const failureFrom = (error: NodeJS.ErrnoException): EngineError =>
+  error.code === 'ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE'
+    ? fail('CLIENT_CERTIFICATE_MISSING')
+    : fail('TLS_HANDSHAKE_FAILED', { reason: reasonFrom(error) }, error);
 
 /** OpenSSL's reason as words: `ERR_SSL_TLSV1_ALERT_UNKNOWN_CA` is "tlsv1 alert unknown ca". */
 const reasonFrom = (error: NodeJS.ErrnoException): string =>

@@ -29,7 +29,7 @@ export const createTerminators = (needs: TerminatorNeeds, policiesMax: number = 
 
 /** A text that two policies share exactly when they are equal. */
 const keyOf = (policy: TlsPolicy): string => {
-  const { versionMin, suites, alpnProtocols, postQuantum, requestsCertificate = false } = policy;
+  const { versionMin, suites, alpnProtocols, postQuantum, clientCertificate = null } = policy;
   const names = suites?.map(({ name }) => name) ?? null;
-  return JSON.stringify([versionMin, names, alpnProtocols, postQuantum, requestsCertificate]);
+  return JSON.stringify([versionMin, names, alpnProtocols, postQuantum, clientCertificate]);
 };

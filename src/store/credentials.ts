@@ -41,6 +41,8 @@ export interface CredentialsNeeds {
 export interface Credentials extends CredentialDesk {
   /** Throws TOKEN_MISSING, TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED or BOUNDARIES_NOT_ENFORCED (protocol.md 0.1). */
   verify(token: string | undefined): Promise<Principal>;
+  /** The principal of a token that `verify` remembers and that still holds, without cryptography and at once. */
+  knownToken(token: string): Principal | undefined;
   /** As `verify`, for a token in a URL; throws TOKEN_IN_URL unless it is of those that may stand there (claims.ts). */
   verifyInQuery(token: string | undefined): Promise<Principal>;
   /**
@@ -98,6 +100,12 @@ export const createCredentials = (needs: CredentialsNeeds): Credentials => {
     };
   };
 
+  const knownToken = (token: string): Principal | undefined => {
+    if (token.length > LIMITS.tokenCharsMax) return undefined;
+    const known = remembered.principal(sha256Hex(token));
+    return known && !isExpired(known, clock.now()) ? known : undefined;
+  };
+
   const verify = async (token: string | undefined): Promise<Principal> => {
     if (!token) throw fail('TOKEN_MISSING');
     if (token.length > LIMITS.tokenCharsMax || !COMPACT_JWS.test(token))
@@ -112,15 +120,19 @@ export const createCredentials = (needs: CredentialsNeeds): Credentials => {
   return {
     ...desk,
     verify,
+    knownToken,
     async verifyInQuery(token) {
       const principal = await verify(token);
       if (!mayUseInQuery(unprovedClaims(token!))) throw fail('TOKEN_IN_URL');
       return principal;
     },
     verifyCertificate(fingerprint) {
+      const known = remembered.principal(fingerprint);
+      if (known && !isExpired(known, clock.now())) return known;
       const found = table.byHash(fingerprint);
       if (found?.record.kind !== 'certificate') throw fail('CLIENT_CERTIFICATE_UNKNOWN');
-      return principalFromProof('certificate', requireLive(found, clock.now(), CERTIFICATE_CODES));
+      const live = requireLive(found, clock.now(), CERTIFICATE_CODES);
+      return remembered.add(fingerprint, principalFromProof('certificate', live));
     },
     isActive: (principal) => activity()(principal),
     activity,
@@ -131,7 +143,7 @@ export const createCredentials = (needs: CredentialsNeeds): Credentials => {
   };
 };
 
-/** Verified tokens by hash and ends of proofs, the oldest leaving first, all forgotten when the store has changed. */
+/** Verified tokens by hash, certificates by fingerprint, and ends of proofs, the oldest leaving first, all forgotten when the store has changed. */
 const createMemory = (database: Database) => {
   const principals = new Map<string, Principal>();
   const ends = new Map<string, number>();

@@ -45,9 +45,10 @@ export const NEVER_AVAILABLE: readonly Feature[] = [
 /** Accepted on private tunnels, whose bytes are relayed untouched, and not yet on published ones. */
 export const NOT_YET_PUBLISHED: readonly Feature[] = [
   { name: 'Publishing datagrams (type datagram)', isWanted: (p) => p.type === 'datagram' },
-  { name: 'Token authentication (token_auth)', isWanted: (p) => p.tokenAuth === true },
-  { name: 'Client certificates (mtls_auth)', isWanted: (p) => p.mtlsAuth === true },
-  { name: 'Client certificates (mtls_cacert_pem)', isWanted: (p) => p.mtlsCacertPem !== undefined },
+  {
+    name: 'An authority of its own for client certificates (mtls_cacert_pem)',
+    isWanted: (p) => p.mtlsCacertPem !== undefined,
+  },
 ];
 
 interface Exclusion {

@@ -11,12 +11,19 @@ import type { TunnelProperties } from '../base/tunnel-properties.ts';
 
 /** What is at a host name. */
 export type Published =
-  | { readonly kind: 'http'; readonly demands: TlsDemands }
+  | {
+      readonly kind: 'http';
+      readonly demands: TlsDemands;
+      /** Whether TLS asks for a client certificate; HTTP says what is wrong with it or with its absence. */
+      readonly takesCertificate?: true;
+    }
   /** Bytes in TLS that the engine ends; `alpnProtocols` by the agent's preference, empty when nothing is negotiated. */
   | {
       readonly kind: 'terminated';
       readonly demands: TlsDemands;
       readonly alpnProtocols: readonly string[];
+      /** Whether TLS needs a client certificate. */
+      readonly takesCertificate?: true;
     }
   /** TLS that only the upstream can read. */
   | { readonly kind: 'passthrough' };
@@ -36,11 +43,17 @@ export const publishedFrom = (
   if (!wanted.publish || wanted.protocol === 'tcp') return undefined;
   if (wanted.tlsMode === 'passthrough') return Object.freeze({ kind: 'passthrough' });
   const demands = demandsFrom(wanted, versionMin);
+  const certificate = wanted.mtlsAuth ? ({ takesCertificate: true } as const) : {};
   // An HTTP tunnel may give tls_alpns; they mean nothing, as the HTTPS edge always offers its own (protocol.md 7.7).
   return Object.freeze(
     wanted.protocol === 'tls'
-      ? { kind: 'terminated', demands, alpnProtocols: alpnProtocolsFrom(wanted.tlsAlpns ?? []) }
-      : { kind: 'http', demands },
+      ? {
+          kind: 'terminated',
+          demands,
+          alpnProtocols: alpnProtocolsFrom(wanted.tlsAlpns ?? []),
+          ...certificate,
+        }
+      : { kind: 'http', demands, ...certificate },
   );
 };
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type EngineError, fail } from '../../src/base/errors.ts';
 import { newAgentId } from '../../src/base/ids.ts';
+import type { Principal } from '../../src/base/principal.ts';
 import type { TunnelProperties } from '../../src/base/tunnel-properties.ts';
 import { createPolicies, type Policies } from '../../src/edge/policies.ts';
 import type { EngineRules } from '../../src/policy/engine-rules.ts';
@@ -121,6 +122,48 @@ describe('other rules', () => {
       );
     policies.replaceRules(ONLY_HOME);
     assert.equal(cutCount, 1);
+  });
+});
+
+describe('a credential that is over', () => {
+  const principal = (credentialId: string, kind: Principal['kind']): Principal => ({
+    credentialId,
+    kind,
+    permissions: null,
+  });
+
+  test('cuts what runs by it, once, and nothing else', () => {
+    const { policies, open } = setUp();
+    const tunnel = open({ tokenAuth: true, mtlsAuth: true });
+    const cuts: [string, EngineError['code']][] = [];
+    const follow = (name: string, whom?: Principal) =>
+      policies.follow(tunnel, HOME, ({ code }) => cuts.push([name, code]), whom);
+    const [token, certificate] = [principal('gone', 'pat'), principal('gone', 'certificate')];
+    follow('token', token);
+    follow('certificate', certificate);
+    const unfollow = follow('over', token);
+    follow('other', principal('other', 'pat'));
+    follow('nobody');
+    unfollow();
+    const isActive = ({ credentialId }: Principal) => credentialId !== 'gone';
+    policies.recheck(isActive);
+    policies.recheck(isActive);
+    assert.deepEqual(cuts, [
+      ['token', 'TOKEN_REVOKED'],
+      ['certificate', 'CLIENT_CERTIFICATE_REVOKED'],
+    ]);
+    assert.equal(policies.followedCount, 2);
+  });
+
+  test('is a fact like others when rules change', () => {
+    const { policies, open } = setUp();
+    const tunnel = open({ tokenAuth: true });
+    const cuts: EngineError['code'][] = [];
+    policies.follow(tunnel, HOME, ({ code }) => cuts.push(code), principal('visitor', 'pat'));
+    policies.reevaluate();
+    assert.deepEqual(cuts, []);
+    policies.replaceRules(ONLY_AWAY);
+    assert.deepEqual(cuts, ['ADDRESS_FORBIDDEN']);
   });
 });
 

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { Duplex } from 'node:stream';
 import type { TestContext } from 'node:test';
-import type { EngineError } from '../../src/base/errors.ts';
+import { type EngineError, fail } from '../../src/base/errors.ts';
 import { newAgentId, type StreamId } from '../../src/base/ids.ts';
 import { createAddressSet } from '../../src/base/ip.ts';
 import { createSweep } from '../../src/base/time.ts';
@@ -92,6 +92,13 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
       registry,
       router,
       policies,
+      proofs: {
+        knownToken: () => undefined,
+        verifyToken: () => Promise.reject(fail('TOKEN_INVALID')),
+        verifyCertificate: () => {
+          throw fail('CLIENT_CERTIFICATE_UNKNOWN');
+        },
+      },
       publicPort: () => 443,
       listenOnPort: (port) => Promise.resolve({ port, close() {} }),
       trustedProxies: createAddressSet([]),

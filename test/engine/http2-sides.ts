@@ -94,7 +94,7 @@ export const connectHttp2 = async (
   target: DownstreamTarget,
   serverName = HOSTNAME,
   settings: Settings = {},
-  tls: Pick<ConnectionOptions, 'maxVersion' | 'ciphers'> = {},
+  tls: Pick<ConnectionOptions, 'maxVersion' | 'ciphers' | 'cert' | 'key'> = {},
 ): Promise<ClientHttp2Session> => {
   const socket = await connectDownstream(target, serverName, { alpn: ['h2'], ...tls });
   const session = connect(`https://${serverName}:${target.port}`, {

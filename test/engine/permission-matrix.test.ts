@@ -3,65 +3,16 @@
  * reads the name of the permission that is missing.
  */
 import assert from 'node:assert/strict';
-import { createPrivateKey } from 'node:crypto';
+import type { RequestOptions } from 'node:http';
 import { describe, type TestContext, test } from 'node:test';
-import { SignJWT } from 'jose';
 import { PERMISSIONS } from '../../src/base/principal.ts';
-import type { TestPair } from '../support/certificates.ts';
+import { fetchThrough } from '../support/downstream.ts';
 import { startEngine, type TestEngine } from '../support/engine.ts';
-import { FakeRefusal, privateDial } from '../support/fake-agent.ts';
-import { forgeToken } from '../support/store.ts';
+import { type FakeAgent, FakeRefusal, privateDial } from '../support/fake-agent.ts';
 import { askApi } from './ask-api.ts';
+import { FAMILIES, type Permissions, type Proof, SHARED } from './families.ts';
 
-const SHARED = 'a-shared-secret-of-more-than-32-bytes';
 const { readResources, manageTunnels, manageStreams } = PERMISSIONS;
-
-type Permissions = readonly string[] | null;
-type Proof = { token: string } | { clientCertificate: TestPair };
-
-/** How a credential of each family comes by its permissions. */
-const FAMILIES: Record<string, (engine: TestEngine, permissions: Permissions) => Promise<Proof>> = {
-  'personal access token': async (engine, permissions) => ({
-    token: await engine.createToken('pat', permissions),
-  }),
-  'auth token of an unrestricted source': async (engine, permissions) => {
-    await engine.createToken('source');
-    return mintFrom(engine, permissions);
-  },
-  'auth token of a restricted source': async (engine, permissions) => {
-    await engine.createToken('source', permissions);
-    return mintFrom(engine, null);
-  },
-  'app token of an unrestricted application': (engine, permissions) => appToken(engine, null, permissions),
-  'app token of a restricted application': (engine, permissions) => appToken(engine, permissions, null),
-  'token of the operator': async (_, permissions) => ({
-    token: forgeToken({ claims: { sub: 'ci', permissions }, key: SHARED }),
-  }),
-  'client certificate': async (engine, permissions) => ({
-    clientCertificate: await engine.createClientCertificate('laptop', permissions),
-  }),
-};
-
-const mintFrom = (engine: TestEngine, permissions: Permissions): Promise<Proof> =>
-  engine.withCredentials(async (credentials) => {
-    const order = { source: credentials.principalOf('source'), permissions, expiresInSeconds: 60 };
-    return { token: (await credentials.mintAuthToken(order)).token };
-  });
-
-const appToken = async (engine: TestEngine, stored: Permissions, claimed: Permissions): Promise<Proof> => {
-  const order = { name: 'app', permissions: stored };
-  const { record, clientSecret } = await engine.withCredentials((credentials) =>
-    credentials.createApp(order),
-  );
-  const key = createPrivateKey({
-    key: Buffer.from(clientSecret.reveal(), 'hex'),
-    format: 'der',
-    type: 'pkcs8',
-  });
-  const claims = { type: 'app', clientId: record.id, permissions: claimed as string[] | null };
-  const draft = new SignJWT(claims).setProtectedHeader({ alg: 'ES512' }).setIssuedAt();
-  return { token: await draft.setExpirationTime('60s').sign(key) };
-};
 
 /** Each throws FakeRefusal when it is refused. */
 const OPERATIONS: Record<string, { needs: string; run(engine: TestEngine, proof: Proof): Promise<void> }> = {
@@ -104,6 +55,55 @@ const OPERATIONS: Record<string, { needs: string; run(engine: TestEngine, proof:
   },
 };
 
+/** The ways in which a proof is shown to a published tunnel, and the properties that ask for it. */
+const EDGE: Record<string, { properties: object; showing(proof: Proof): RequestOptions | undefined }> = {
+  'a token in the header': {
+    properties: { tokenAuth: true },
+    showing: (proof) =>
+      'token' in proof ? { headers: { authorization: `Bearer ${proof.token}` } } : undefined,
+  },
+  'a token in the query': {
+    properties: { tokenAuth: true },
+    showing: (proof) => ('token' in proof ? { path: `/?rstream.token=${proof.token}` } : undefined),
+  },
+  'a certificate': {
+    properties: { mtlsAuth: true },
+    showing: (proof) => ('token' in proof ? undefined : (proof.clientCertificate as object)),
+  },
+  'either, where the tunnel takes both': {
+    properties: { tokenAuth: true, mtlsAuth: true },
+    showing: (proof) =>
+      'token' in proof
+        ? { headers: { authorization: `Bearer ${proof.token}` } }
+        : (proof.clientCertificate as object),
+  },
+};
+
+/** Until its channel ends. */
+const refuseDials = async (agent: FakeAgent): Promise<void> => {
+  for (;;) {
+    const { streamId } = await agent.next('dial-request');
+    agent.send({ kind: 'dial-result', streamId, error: { code: 6000, message: 'nobody is there' } });
+  }
+};
+
+const checkAtEdge = async (engine: TestEngine, proof: Proof, permissions: Permissions) => {
+  const isAllowed = permissions === null || permissions.includes(manageStreams);
+  const agent = await engine.connectAgent();
+  refuseDials(agent).catch(() => {});
+  for (const [name, { properties, showing }] of Object.entries(EDGE)) {
+    const shown = showing(proof);
+    const label = name.replaceAll(/[^a-z]+/g, '-');
+    await agent.openTunnel({ hostname: label, ...properties });
+    const { status, body } = await fetchThrough(engine, `${label}.t.localhost`, '/', shown);
+    // Nobody answers behind the tunnel: who gets so far reads that.
+    const expected = shown === undefined ? 401 : isAllowed ? 502 : 403;
+    assert.equal(status, expected, `${name}: ${body}`);
+    if (expected === 403) assert.ok(body.includes(manageStreams), `${name}: ${body}`);
+  }
+  agent.kill();
+};
+
 const SETS: readonly Permissions[] = [
   null,
   [],
@@ -129,6 +129,7 @@ const check = async (t: TestContext, make: (typeof FAMILIES)[string], permission
         return true;
       });
   }
+  await checkAtEdge(engine, proof, permissions);
 };
 
 for (const [family, make] of Object.entries(FAMILIES))

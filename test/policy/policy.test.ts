@@ -1,6 +1,7 @@
 /** Who may reach a tunnel: each rule on both sides, their order, and that all must allow. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { PERMISSIONS, type Principal } from '../../src/base/principal.ts';
 import type { TlsDemands } from '../../src/base/tls.ts';
 import type { EngineRules } from '../../src/policy/engine-rules.ts';
 import { compilePolicy } from '../../src/policy/policy.ts';
@@ -116,6 +117,50 @@ for (const { name, asked, engine, allowed, denied, code } of RULES_BY_NAME)
           test(`denies ${JSON.stringify(facts)}`, () =>
             assert.equal(judge(ownAsked, ownEngine, { ...HOME, ...facts }), code));
       });
+
+describe('proofs', () => {
+  const principal = (kind: Principal['kind'], permissions: readonly string[] | null = null): Principal => ({
+    credentialId: 'crd_1',
+    kind,
+    permissions: permissions && new Set(permissions),
+  });
+  const TOKEN = principal('pat');
+  const CERTIFICATE = principal('certificate');
+  const CASES: [Asked, Principal | undefined, DenialCode | 'allow'][] = [
+    [{}, undefined, 'allow'],
+    [{ tokenAuth: false, mtlsAuth: false }, undefined, 'allow'],
+    [{ tokenAuth: true }, undefined, 'TOKEN_MISSING'],
+    [{ tokenAuth: true }, TOKEN, 'allow'],
+    [{ tokenAuth: true }, CERTIFICATE, 'TOKEN_MISSING'],
+    [{ mtlsAuth: true }, undefined, 'CLIENT_CERTIFICATE_MISSING'],
+    [{ mtlsAuth: true }, TOKEN, 'CLIENT_CERTIFICATE_MISSING'],
+    [{ mtlsAuth: true }, CERTIFICATE, 'allow'],
+    [{ tokenAuth: true, mtlsAuth: true }, undefined, 'TOKEN_MISSING'],
+    [{ tokenAuth: true, mtlsAuth: true }, TOKEN, 'allow'],
+    [{ tokenAuth: true, mtlsAuth: true }, CERTIFICATE, 'allow'],
+    [{ tokenAuth: true }, principal('auth', []), 'PERMISSION_MISSING'],
+    [{ tokenAuth: true }, principal('app', [PERMISSIONS.manageTunnels]), 'PERMISSION_MISSING'],
+    [{ mtlsAuth: true }, principal('certificate', [PERMISSIONS.manageStreams]), 'allow'],
+  ];
+  for (const [asked, whom, expected] of CASES)
+    test(`${JSON.stringify(asked)} of ${whom?.kind} is ${expected}`, () => {
+      assert.equal(judge(asked, {}, { ...HOME, principal: whom }), expected);
+      assert.equal(
+        judge(asked, { requiresAuthentication: true }, { ...HOME, principal: whom }),
+        asked.tokenAuth || asked.mtlsAuth ? expected : 'TUNNEL_FORBIDDEN',
+      );
+    });
+
+  test('are judged last', () => {
+    const asked = { tokenAuth: true, trustedIps: ['198.51.100.0/24'] };
+    assert.equal(judge(asked, {}, HOME), 'ADDRESS_FORBIDDEN');
+    assert.equal(judge({ tokenAuth: true, geoip: ['DE'] }, {}, HOME), 'COUNTRY_FORBIDDEN');
+    assert.equal(
+      judge({ tokenAuth: true }, { tlsVersionMin: 'TLSv1.3' }, { ...HOME, tlsVersion: 'TLSv1.2' }),
+      'TLS_FORBIDDEN',
+    );
+  });
+});
 
 test('countries are needed only where a rule asks for one', () => {
   const needs = (asked: Asked, engine: Partial<EngineRules> = {}) =>

@@ -199,7 +199,7 @@ describe('terminators', () => {
     // Or a session of one that asks for no certificate would stand in where one is asked for.
     const plain = { versionMin: 'TLSv1.2', alpnProtocols: ['a'], postQuantum: 'prefer' } as const;
     assert.equal(of('a'), of.terminatorOf(plain));
-    assert.notEqual(of('a'), of.terminatorOf({ ...plain, requestsCertificate: true }));
+    assert.notEqual(of('a'), of.terminatorOf({ ...plain, clientCertificate: 'ask' }));
   });
 
   test('are dropped when they were used longest ago', async () => {

@@ -18,7 +18,7 @@ export const connectDownstream = async (
   serverName: string,
   options: { alpn?: string[]; allowHalfOpen?: boolean } & Pick<
     ConnectionOptions,
-    'maxVersion' | 'ciphers'
+    'maxVersion' | 'ciphers' | 'cert' | 'key' | 'session'
   > = {},
 ): Promise<TLSSocket> => {
   const { alpn = ['http/1.1'], allowHalfOpen = false, ...rest } = options;

@@ -217,8 +217,6 @@ describe('features that are not there', () => {
   ];
   const published: readonly TunnelProperties[] = [
     { type: 'datagram' },
-    { tokenAuth: true },
-    { mtlsAuth: true },
     { mtlsCacertPem: '-----BEGIN CERTIFICATE-----' },
   ];
   for (const requested of [...always, ...always.map((p) => ({ ...p, ...PRIVATE })), ...published])

@@ -1,0 +1,101 @@
+/**
+ * Whether a downstream may reach a tunnel: its policy's verdict, with the proof that the policy waits for.
+ *
+ * Flow: exchange.ts asks for every request, raw.ts for every connection, before anything goes upstream.
+ * Invariant: a tunnel without authentication costs what its policy costs, at once; a token that is known costs no cryptography. A proof is
+ * verified only for those whom every other rule allows, so that nobody else can make the engine work.
+ */
+import { type EngineError, type ErrorCode, engineErrorFrom, fail } from '../base/errors.ts';
+import type { Principal } from '../base/principal.ts';
+import type { Tunnel } from '../tunnel/tunnel.ts';
+import type { EdgeConnection } from './connection.ts';
+import { type OfferedProof, offeredProof } from './offered-proof.ts';
+import type { Policies } from './policies.ts';
+import type { DownstreamRequest } from './request.ts';
+
+/** Provided by store/proofs.ts; the address is that of the downstream. */
+export interface ProofVerifiers {
+  knownToken(token: string): Principal | undefined;
+  /** Rejects with TOKEN_INVALID, TOKEN_EXPIRED, TOKEN_REVOKED, BOUNDARIES_NOT_ENFORCED or AUTHENTICATION_THROTTLED. */
+  verifyToken(token: string, address: string): Promise<Principal>;
+  /** Throws CLIENT_CERTIFICATE_UNKNOWN, _EXPIRED or _REVOKED, or AUTHENTICATION_THROTTLED. */
+  verifyCertificate(fingerprint: string, address: string): Principal;
+}
+
+/** May pass, and as whom: undefined where nobody asks. Or why not. */
+export type Admission = { readonly principal: Principal | undefined } | EngineError;
+
+/** At once where no cryptography is needed; never rejects. */
+export type Admit = (
+  tunnel: Tunnel,
+  connection: EdgeConnection,
+  request?: DownstreamRequest,
+) => Admission | Promise<Admission>;
+
+export interface AdmissionNeeds {
+  readonly policies: Pick<Policies, 'judge' | 'methodsOf'>;
+  readonly proofs: ProofVerifiers;
+}
+
+const NOBODY: Admission = Object.freeze({ principal: undefined });
+
+export const createAdmission = ({ policies, proofs }: AdmissionNeeds): Admit => {
+  const judge = (tunnel: Tunnel, connection: EdgeConnection, principal?: Principal): Admission => {
+    const denial = policies.judge(tunnel, connection, principal);
+    if (!denial) return principal ? { principal } : NOBODY;
+    return OF_CONNECTION.has(denial.code) && isForeign(tunnel, connection)
+      ? fail('MISDIRECTED_REQUEST')
+      : denial;
+  };
+
+  /** Undefined when there is nothing to verify, or it takes longer. */
+  const verified = (proof: OfferedProof, address: string): Principal | EngineError | undefined => {
+    try {
+      if (proof.kind === 'token') return proofs.knownToken(proof.token);
+      if (proof.kind === 'certificate') return proofs.verifyCertificate(proof.fingerprint, address);
+      return proof.kind === 'several' ? fail('AMBIGUOUS_PROOF') : undefined;
+    } catch (thrown) {
+      return engineErrorFrom(thrown);
+    }
+  };
+
+  return (tunnel, connection, request) => {
+    const methods = policies.methodsOf(tunnel);
+    if (!methods) return judge(tunnel, connection);
+    const proof = offeredProof(methods, connection, request);
+    const { remoteAddress } = connection;
+    const found = verified(proof, remoteAddress);
+    const isFault = found instanceof Error;
+    const admission = judge(tunnel, connection, isFault ? undefined : found);
+    // What else denies comes first, and is all that is told.
+    if (!isMissingProof(admission)) return admission;
+    if (isFault) return found;
+    if (proof.kind === 'token')
+      return proofs
+        .verifyToken(proof.token, remoteAddress)
+        .then((principal) => judge(tunnel, connection, principal), engineErrorFrom);
+    // A connection of its own would be asked for a certificate.
+    return methods.certificate && isForeign(tunnel, connection) ? fail('MISDIRECTED_REQUEST') : admission;
+  };
+};
+
+/** Whether somebody was denied for want of a proof alone. */
+const isMissingProof = (admission: Admission): boolean =>
+  admission instanceof Error &&
+  (admission.code === 'TOKEN_MISSING' || admission.code === 'CLIENT_CERTIFICATE_MISSING');
+
+/**
+ * Whether a connection was made to another host: it has met that host's rules, and the downstream is to make one to this (RFC 9110
+ * 7.4), which tells it nothing of the rules of this.
+ */
+const isForeign = ({ properties }: Tunnel, { serverName }: EdgeConnection): boolean =>
+  serverName !== properties.hostname;
+
+/** Denials of a connection; those of a request would be the same on every other. */
+const OF_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ADDRESS_FORBIDDEN',
+  'COUNTRY_FORBIDDEN',
+  'TLS_FORBIDDEN',
+  'TUNNEL_FORBIDDEN',
+  'AGENT_GONE',
+]);
