@@ -22,6 +22,8 @@ export interface TunnelFlags {
   readonly tlsCipher?: string[];
   readonly trustedIp?: string[];
   readonly geoip?: string[];
+  readonly tokenAuth?: boolean;
+  readonly mtlsAuth?: boolean;
   readonly label?: string[];
 }
 
@@ -41,6 +43,8 @@ export const addTunnelFlags = (command: Command): Command =>
     .option('--tls-cipher <suite>', 'cipher suite to allow; repeatable', collect)
     .option('--trusted-ip <range>', 'address or CIDR range that may connect; repeatable', collect)
     .option('--geoip <country>', 'two-letter country that may connect; repeatable', collect)
+    .option('--token-auth', 'who connects must show a token; http only')
+    .option('--mtls-auth', 'who connects must show a client certificate; either is enough with --token-auth')
     .option('--label <key=value>', 'label of the tunnel; repeatable', collect);
 
 const collect = (value: string, earlier: string[] = []): string[] => [...earlier, value];
@@ -51,10 +55,11 @@ export const propertiesFrom = (flags: TunnelFlags): TunnelProperties => {
   if (hostname !== undefined && !publish)
     throw fail('USAGE', { problem: 'A tunnel with --no-publish has no --hostname' });
   const { port, label, tlsAlpn: tlsAlpns, tlsCipher: tlsCiphers, trustedIp: trustedIps, geoip } = flags;
+  const { tokenAuth, mtlsAuth } = flags;
   const properties: { [Key in keyof TunnelProperties]: TunnelProperties[Key] | undefined } = {
     publish,
     ...{ name, hostname, protocol, httpVersion, upstreamTls, tlsMode, tlsMinVersion },
-    ...{ tlsAlpns, tlsCiphers, trustedIps, geoip },
+    ...{ tlsAlpns, tlsCiphers, trustedIps, geoip, tokenAuth, mtlsAuth },
     port: port === undefined ? undefined : portFrom(port),
     labels: label && Object.fromEntries(label.map(labelFrom)),
   };

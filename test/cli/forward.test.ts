@@ -51,7 +51,7 @@ test('asks for everything that its flags name, and leaves the rest to the engine
   const engine = await startTinyEngine(t);
   const flags =
     '--protocol tls --tls-mode terminated --tls-alpn a/1 --tls-alpn b/1 --tls-min-version tls1.3 --upstream-tls ' +
-    '--tls-cipher TLS_AES_128_GCM_SHA256 --trusted-ip 192.0.2.0/24 --geoip CH --port 22 --http-version h2c';
+    '--tls-cipher TLS_AES_128_GCM_SHA256 --trusted-ip 192.0.2.0/24 --geoip CH --port 22 --http-version h2c --token-auth --mtls-auth';
   await run(t, engine.target, ['forward', '3000', ...flags.split(' ')]);
   const { asked } = await engine.acceptTunnel();
   assert.deepEqual(asked.properties, {
@@ -62,6 +62,8 @@ test('asks for everything that its flags name, and leaves the rest to the engine
     tlsMinVersion: 'tls1.3',
     tlsCiphers: ['TLS_AES_128_GCM_SHA256'],
     upstreamTls: true,
+    tokenAuth: true,
+    mtlsAuth: true,
     trustedIps: ['192.0.2.0/24'],
     geoip: ['CH'],
     port: 22,

@@ -81,8 +81,12 @@ export interface Asker {
   ask(text: string, end: string | RegExp): Promise<string>;
 }
 
-export const connectAsker = async (t: TestContext, target: DownstreamTarget): Promise<Asker> => {
-  const socket = await connectDownstream(target, HOSTNAME);
+export const connectAsker = async (
+  t: TestContext,
+  target: DownstreamTarget,
+  hostname = HOSTNAME,
+): Promise<Asker> => {
+  const socket = await connectDownstream(target, hostname);
   socket.on('error', () => {});
   t.after(() => socket.destroy());
   return {
