@@ -69,8 +69,10 @@ export const runChromium = async (published: Published): Promise<string> => {
   const { host, port, directory, certificateFile, upstream } = published;
   const netLog = join(directory, 'net-log.json');
   const files = [`--user-data-dir=${join(directory, 'chromium')}`, `--log-net-log=${netLog}`];
+  // Behind the #, so that it is in no request but those that the page makes.
+  const page = `https://${host}:${port}/#${await published.createWatchToken()}`;
   const report = await browse(
-    [...CONTAINED, ...QUIET, ...files, trust(certificateFile), `https://${host}:${port}/`],
+    [...CONTAINED, ...QUIET, ...files, trust(certificateFile), page],
     upstream.nextReport(),
   );
   const steps = Object.entries(report);

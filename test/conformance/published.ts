@@ -8,7 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { ROOT } from '../interop/command.ts';
+import { ROOT, runCommand } from '../interop/command.ts';
 import { type ConformanceUpstream, startUpstream } from './upstream.ts';
 
 const START_MS_MAX = 60_000;
@@ -31,6 +31,8 @@ export interface Published {
   /** A directory that is gone after the run. */
   readonly directory: string;
   readonly upstream: ConformanceUpstream;
+  /** A token that a page may have in a URL: it can list and watch, for a minute. */
+  createWatchToken(): Promise<string>;
   /** Publishes one more service, with flags of `forward`; returns the address that it prints. */
   forward(service: string, ...flags: string[]): Promise<string>;
   /** Ends everything; throws when the engine or the agent did not live, or end, as it should. */
@@ -80,6 +82,20 @@ const stopCommand = async ({ child, name, tail }: Running): Promise<void> => {
     throw new Error(`\`${name}\` ended with ${child.signalCode ?? child.exitCode}; it said:\n${tail()}`);
 };
 
+/** Makes one with the command line, as operators do. */
+const createWatchToken = async (directory: string): Promise<string> => {
+  const flags = ['--kind', 'auth', '--source', 'quickstart', '--list-only', '--quiet'];
+  const permission = ['--permission', 'tunnels.resources.read-only'];
+  const config = ['--config', join(directory, 'config.yaml')];
+  const { code, output } = await runCommand(
+    process.execPath,
+    ['--import', 'tsx', 'src/main.ts', 'token', 'create', ...flags, ...permission, ...config],
+    { cwd: ROOT, timeoutMs: START_MS_MAX, output: 'keep' },
+  );
+  if (code !== 0) throw new Error(`\`token create\` ended with ${code}`);
+  return output.trim();
+};
+
 /** Starts everything. */
 export const publish = async (): Promise<Published> => {
   const directory = mkdtempSync(join(tmpdir(), 'rstream-conformance-'));
@@ -123,6 +139,7 @@ export const publish = async (): Promise<Published> => {
       certificateFile: join(data, 'server.pem'),
       directory,
       upstream,
+      createWatchToken: () => createWatchToken(data),
       forward: (...args) => forward(RAW_PRINTED, ...args),
       stop,
     };
