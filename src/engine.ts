@@ -7,9 +7,12 @@
  */
 
 import { createApi } from './api/app.ts';
+import { createMetricsServer } from './api/metrics-server.ts';
 import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
+import { createMetrics } from './base/metrics.ts';
+import type { TrafficRecord } from './base/record.ts';
 import { type Clock, createSweep, every, inBackground, pause } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
@@ -17,6 +20,10 @@ import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
+import { createAccessLog } from './observe/access-log.ts';
+import { createMeters, NO_METERS } from './observe/meters.ts';
+import { createReadings } from './observe/readings.ts';
+import { createRecords, type Records } from './observe/records.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
 import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
@@ -57,6 +64,8 @@ export interface Engine {
   /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest; the same end for all who call. */
   stop(): Promise<void>;
   counts(): EngineCounts;
+  /** What happened to exchanges and streams; absent where it is not kept (`records.enabled`). */
+  readonly records: Pick<Records, 'search'> | undefined;
 }
 
 // How often a stopping engine looks whether its work is done.
@@ -105,6 +114,27 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     ...(signingKey && { signingKey }),
   });
 
+  const { prometheus } = config.metrics;
+  const metrics = prometheus.enabled ? createMetrics() : undefined;
+  const meters = metrics ? createMeters(metrics, clock) : NO_METERS;
+  const records = config.records.enabled
+    ? createRecords(
+        { clock, log, countryOf: (address) => geo?.countryOf(address) },
+        {
+          path: config.records.path,
+          countMax: config.records.max_rows,
+          ageMsMax: secondsOf(config.records.max_age_days * 86_400),
+        },
+      )
+    : undefined;
+  const logTraffic = createAccessLog(log, { level: config.records.log });
+  const record = (traffic: TrafficRecord): void => {
+    meters.countTraffic(traffic);
+    logTraffic(traffic);
+    records?.keep(traffic);
+  };
+  const verifyCredential = meters.countingProofs('token', credentials.verify);
+
   const registry = createRegistry(
     { clock, admit: (properties) => policies.admit(properties) },
     { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
@@ -122,8 +152,10 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       clock,
       log,
       registry,
-      verifyCredential: credentials.verify,
-      verifyCertificate: credentials.verifyCertificate,
+      record,
+      countRefusal: meters.countRefusalAt('agents'),
+      verifyCredential,
+      verifyCertificate: meters.countingProofs('certificate', credentials.verifyCertificate),
       reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
       privateEdge: {
         dialUpstream: (tunnel, dialer, signal) => edge.dialUpstream(tunnel, addressesOf(dialer), signal),
@@ -161,7 +193,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       router,
       policies,
       publicPort,
-      dialBack: door.dialBack,
+      dialBack: meters.timingDials(door.dialBack),
+      record,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
       listenOnPort: createPortListener(
@@ -185,7 +218,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     clock,
     log,
     registry,
-    verifyToken: credentials.verify,
+    countRefusal: meters.countRefusalAt('api'),
+    verifyToken: verifyCredential,
     listAgents: door.listSessions,
     isDraining: () => isDraining,
   });
@@ -196,6 +230,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       arrivals,
       certificates,
       publishedMode: router.publishedMode,
+      countHandshake: meters.countHandshake,
+      countRefusal: meters.countRefusalAt('listener'),
       onAgent: (socket, connection) => door.accept(socket, connection),
       onApi: (socket, connection) => api.accept(socket, connection),
       onPublished: (socket, connection) => edge.accept(socket, connection),
@@ -215,6 +251,30 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const redirect = config.http.enabled
     ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
     : undefined;
+  const readings =
+    metrics &&
+    createReadings({
+      metrics,
+      tunnels: registry.list,
+      sessions: door.listSessions,
+      counts: () => ({
+        connections: doorstep.connectionCount,
+        downstreams: edge.connectionCount,
+        streams: door.counts().dialBacks,
+        dials: door.counts().dials,
+      }),
+      drops: () => doorstep.dropCounts,
+      records: () => records ?? { keptCount: 0, lostCount: 0 },
+      databases: {
+        credentials: config.store.path,
+        audit: config.audit.path,
+        ...(records && { records: config.records.path }),
+      },
+      startedAt: clock.now(),
+    });
+  const metricsServer =
+    metrics &&
+    createMetricsServer({ log, metrics }, { path: prometheus.path, bearerToken: prometheus.bearer_token });
   const recheckCredentials = () => door.recheck(credentials.activity());
   const recheck = every(clock, LIMITS.credentialRecheckMs, recheckCredentials);
   credentials.onChange(recheckCredentials);
@@ -235,9 +295,13 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     geoCheck?.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
+    metricsServer?.close();
+    metricsServer?.closeAllConnections();
+    readings?.stop();
     arrivals.destroy();
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
+    records?.close();
     database.close();
     audit.close();
   };
@@ -262,7 +326,12 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       try {
         const address = await doorstep.listen();
         listeningPort = address.port;
-        if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr));
+        if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr), 'http.listen_addr');
+        if (metricsServer) {
+          const setting = 'metrics.prometheus.listen_addr';
+          const place = await bind(metricsServer, listenAddressOf(prometheus.listen_addr), setting);
+          log.info({ address: place.host, port: place.port, path: prometheus.path }, 'metrics ready');
+        }
         log.info(
           { host: engineHost, address: address.host, port: address.port, version: VERSION },
           'engine ready',
@@ -278,6 +347,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       stopped ??= drainAndDestroy();
       return stopped;
     },
+
+    records,
 
     counts: () => {
       const { sessions, dials, streams } = door.counts();

@@ -9,16 +9,14 @@ import Koa, { type Context, type Middleware } from 'koa';
 import { engineErrorFrom, fail } from '../base/errors.ts';
 import { newErrorId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
 import type { Clock } from '../base/time.ts';
 import { admit, challengeFor, type VerifyToken } from './auth.ts';
 import { type Connections, createConnections } from './connections.ts';
 import { type EngineRoutesNeeds, engineRoutes } from './engine-routes.ts';
 import { OPENAPI_MEDIA_TYPE, openApiFrom } from './openapi.ts';
-import { problemFrom, reportProblem } from './problem.ts';
+import { type ProblemNeeds, problemFrom, reportProblem } from './problem.ts';
 
-export interface ApiNeeds extends EngineRoutesNeeds {
-  readonly log: Logger;
+export interface ApiNeeds extends EngineRoutesNeeds, ProblemNeeds {
   readonly clock: Clock;
   readonly verifyToken: VerifyToken;
   isDraining(): boolean;
@@ -35,7 +33,7 @@ The Engine API is described at /api/openapi.json.
 
 export const createApi = (needs: ApiNeeds): Api => {
   const app = new Koa();
-  app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req.socket)));
+  app.use(answerRefusals(needs, ({ req }) => connections.remoteOf(req.socket)));
   app.use(refuseOtherMethods);
   app.use(engineRouter(needs).routes());
   app.use(systemRouter(needs).routes());
@@ -50,7 +48,7 @@ export const createApi = (needs: ApiNeeds): Api => {
 
 /** The one exit for refusals, and the headers of every answer. */
 const answerRefusals =
-  (log: Logger, remoteOf: (ctx: Context) => string): Middleware =>
+  (needs: ProblemNeeds, remoteOf: (ctx: Context) => string): Middleware =>
   async (ctx, next) => {
     // What is connected changes by the second, and who may see it by the request.
     ctx.set({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -62,7 +60,12 @@ const answerRefusals =
       ctx.status = error.row.status;
       ctx.body = problemFrom(error, errorId);
       if (ctx.status === 401) ctx.set('www-authenticate', challengeFor(error.code));
-      reportProblem(log, error, { errorId, method: ctx.method, path: shownPath(ctx), remote: remoteOf(ctx) });
+      reportProblem(needs, error, {
+        errorId,
+        method: ctx.method,
+        path: shownPath(ctx),
+        remote: remoteOf(ctx),
+      });
     }
   };
 

@@ -14,9 +14,8 @@ import { newErrorId } from '../base/ids.ts';
 import { addressWithPort, canonicalAddress } from '../base/ip.ts';
 import { Lifecycle } from '../base/lifecycle.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
 import type { Clock, Timer } from '../base/time.ts';
-import { problemFrom, reportProblem } from './problem.ts';
+import { type ProblemNeeds, problemFrom, reportProblem } from './problem.ts';
 
 /** Who is at the other end, as far as is known; behind a proxy the doorstep knows more than the socket. */
 export interface Peer {
@@ -45,9 +44,10 @@ interface Connection {
 }
 
 export const createConnections = (
-  { log, clock }: { log: Logger; clock: Clock },
+  needs: ProblemNeeds & { readonly clock: Clock },
   answer: RequestListener,
 ): Connections => {
+  const { clock } = needs;
   const lifecycle = new Lifecycle();
   const connections = new Map<Duplex, Connection>();
   const server = createServer({
@@ -101,7 +101,7 @@ export const createConnections = (
         ? fail('REQUEST_HEAD_TOO_LARGE', { limit: LIMITS.requestHeadBytesMax })
         : fail('REQUEST_MALFORMED', { problem: 'its head cannot be read' });
     const errorId = newErrorId();
-    reportProblem(log, error, { errorId });
+    reportProblem(needs, error, { errorId });
     socket.end(rawAnswer(error, errorId));
   });
 

@@ -4,7 +4,7 @@
  * Invariant: what the caller reads and what the log holds carry the same error id, and neither carries a token or a query.
  */
 import { z } from 'zod';
-import type { EngineError } from '../base/errors.ts';
+import type { EngineError, ErrorCode } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/log.ts';
 
 export const problemSchema = z
@@ -23,8 +23,19 @@ export const problemFrom = (error: EngineError, errorId: string): Problem => ({
   error_id: errorId,
 });
 
-/** Writes the one line of a refusal: our faults as errors, failed proofs as warnings, slips of the caller only when debugging. */
-export const reportProblem = (log: Logger, error: EngineError, fields: LogFields): void => {
+export interface ProblemNeeds {
+  readonly log: Logger;
+  /** Told of every refusal. */
+  readonly countRefusal?: (code: ErrorCode) => void;
+}
+
+/** Counts a refusal, and writes its one line: our faults as errors, failed proofs as warnings, slips of the caller only when debugging. */
+export const reportProblem = (
+  { log, countRefusal }: ProblemNeeds,
+  error: EngineError,
+  fields: LogFields,
+): void => {
+  countRefusal?.(error.code);
   const line: LogFields = { code: error.code, ...fields, error };
   const { status } = error.row;
   if (status >= 500) log.error(line, 'api request failed');

@@ -13,6 +13,8 @@ export interface EdgeConnection extends ConnectionFacts {
   /** In lower case, without a trailing dot. */
   readonly serverName?: string | undefined;
   readonly alpnProtocol?: string | undefined;
+  /** Fingerprint of the client, by its ClientHello. */
+  readonly ja4?: string | undefined;
   /** The one tunnel that a private dialer has dialled, whatever authority it asks for. */
   readonly tunnel?: Tunnel;
 }

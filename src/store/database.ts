@@ -35,6 +35,11 @@ export interface DatabaseOptions {
   /** `create` makes the file and its directory where they are missing, `open` insists on them. */
   readonly mode: 'open' | 'create';
   readonly migrations?: readonly Migration[];
+  /**
+   * For what may be lost with the power: a commit does not wait for the disk, and space that becomes free can be given back by
+   * `PRAGMA incremental_vacuum`.
+   */
+  readonly isExpendable?: boolean;
 }
 
 const MEMORY = ':memory:';
@@ -62,7 +67,12 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 };
 
 /** Opens, migrates and returns the database. Throws STORE_UNAVAILABLE or STORE_TOO_NEW. */
-export const openDatabase = ({ path, mode, migrations = MIGRATIONS }: DatabaseOptions): Database => {
+export const openDatabase = ({
+  path,
+  mode,
+  migrations = MIGRATIONS,
+  isExpendable = false,
+}: DatabaseOptions): Database => {
   const guard = <Result>(work: () => Result): Result => {
     try {
       return work();
@@ -75,7 +85,12 @@ export const openDatabase = ({ path, mode, migrations = MIGRATIONS }: DatabaseOp
     return new Sqlite(path, { fileMustExist: path !== MEMORY, timeout: BUSY_MS });
   });
   try {
-    guard(() => prepare(connection, path, migrations));
+    guard(() => {
+      // It counts only before the file has its first page.
+      if (isExpendable) connection.pragma('auto_vacuum = INCREMENTAL');
+      prepare(connection, path, migrations);
+      if (isExpendable) connection.pragma('synchronous = NORMAL');
+    });
   } catch (thrown) {
     connection.close();
     throw thrown;
@@ -121,6 +136,13 @@ const migrate = (connection: Connection, path: string, migrations: readonly Migr
   for (const { number, sql } of migrations) if (number > found) connection.exec(sql);
   if (found < known) connection.pragma(`user_version = ${known}`);
 };
+
+/** Bytes that a database takes on the disk, with what has not moved into its file yet; 0 as long as there is none. */
+export const databaseBytes = (path: string): number =>
+  [path, `${path}-wal`].reduce(
+    (bytes, file) => bytes + (statSync(file, { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
 
 /** What is neither SQLite's nor the file system's is a bug, and passes as it is. */
 const faultFrom = (path: string, thrown: unknown): unknown => {
