@@ -41,8 +41,8 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   #status = 0;
   #answerBytes = 0;
   readonly #startMs: number;
-  #streamAtMs = 0;
-  #answerAtMs = 0;
+  #streamAtMs = -1;
+  #answerAtMs = -1;
 
   constructor(edge: EdgeContext, downstream: Downstream, request: DownstreamRequest) {
     this.#edge = edge;
@@ -312,8 +312,8 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
       status: error ? error.row.status : this.#status,
       error,
       durationMs: this.#edge.clock.elapsed() - startMs,
-      waitMs: this.#streamAtMs === 0 ? undefined : this.#streamAtMs - startMs,
-      firstByteMs: this.#answerAtMs === 0 ? undefined : this.#answerAtMs - startMs,
+      waitMs: this.#streamAtMs < 0 ? undefined : this.#streamAtMs - startMs,
+      firstByteMs: this.#answerAtMs < 0 ? undefined : this.#answerAtMs - startMs,
       bytesUp: this.#bodyBytes,
       bytesDown: this.#answerBytes,
       endedBy: 'upstream',
