@@ -73,8 +73,16 @@ export const METRICS = {
     { protocol, status },
     SECONDS,
   ),
-  rstream_engine_request_bytes: histogram('Bodies of requests.', { protocol, status }, BYTES),
-  rstream_engine_response_bytes: histogram('Bodies of answers.', { protocol, status }, BYTES),
+  rstream_engine_request_bytes: histogram(
+    'Bodies of requests, with their framing where they pass through in chunks.',
+    { protocol, status },
+    BYTES,
+  ),
+  rstream_engine_response_bytes: histogram(
+    'Bodies of answers, with their framing where they pass through in chunks.',
+    { protocol, status },
+    BYTES,
+  ),
   rstream_engine_bytes_total: counter(
     'Bytes of bodies and raw streams, counted when their request or stream is over.',
     { protocol, direction },

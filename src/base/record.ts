@@ -59,9 +59,9 @@ export interface TrafficRecord {
   readonly waitMs?: number | undefined;
   /** From the start until the head of the answer; absent without one, and for streams. */
   readonly firstByteMs?: number | undefined;
-  /** Body bytes, or raw ones, from the downstream. */
+  /** Body bytes, or raw ones, from the downstream; a body that passes through in chunks counts with their framing. */
   readonly bytesUp: number;
-  /** Body bytes, or raw ones, to the downstream. */
+  /** The same to the downstream. */
   readonly bytesDown: number;
   /** Who ended it first, where there is no error to tell. */
   readonly endedBy: Source;
