@@ -11,8 +11,6 @@ import { createMetricsServer } from './api/metrics-server.ts';
 import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
-import { createMetrics } from './base/metrics.ts';
-import type { TrafficRecord } from './base/record.ts';
 import { type Clock, createSweep, every, inBackground, pause } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
@@ -20,10 +18,9 @@ import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
-import { createAccessLog } from './observe/access-log.ts';
-import { createMeters, NO_METERS } from './observe/meters.ts';
+import { createObservation } from './observe/observation.ts';
 import { createReadings } from './observe/readings.ts';
-import { createRecords, type Records } from './observe/records.ts';
+import type { Records } from './observe/records.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
 import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
@@ -115,24 +112,14 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   });
 
   const { prometheus } = config.metrics;
-  const metrics = prometheus.enabled ? createMetrics() : undefined;
-  const meters = metrics ? createMeters(metrics, clock) : NO_METERS;
-  const records = config.records.enabled
-    ? createRecords(
-        { clock, log, countryOf: (address) => geo?.countryOf(address) },
-        {
-          path: config.records.path,
-          countMax: config.records.max_rows,
-          ageMsMax: secondsOf(config.records.max_age_days * 86_400),
-        },
-      )
-    : undefined;
-  const logTraffic = createAccessLog(log, { level: config.records.log });
-  const record = (traffic: TrafficRecord): void => {
-    meters.countTraffic(traffic);
-    logTraffic(traffic);
-    records?.keep(traffic);
-  };
+  const { record, meters, metrics, records } = createObservation(
+    { clock, log, countryOf: (address) => geo?.countryOf(address) },
+    {
+      isMetered: prometheus.enabled,
+      records: config.records.enabled ? recordsOptionsFrom(config) : undefined,
+      logLevel: config.records.log,
+    },
+  );
   const verifyCredential = meters.countingProofs('token', credentials.verify);
 
   const registry = createRegistry(
@@ -379,6 +366,12 @@ const engineRulesFrom = ({ policy, geoip }: Config): EngineRules => ({
   geoip: policy.geoip,
   allowsAny: policy.allow_any,
   hasGeoipDatabase: geoip.database !== undefined,
+});
+
+const recordsOptionsFrom = ({ records: { path, max_rows, max_age_days } }: Config) => ({
+  path,
+  countMax: max_rows,
+  ageMsMax: max_age_days * 86_400_000,
 });
 
 // The configuration's own checks have made sure that both split.

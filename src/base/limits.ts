@@ -157,11 +157,11 @@ export const LIMITS = {
   /** Streams of the built-in agent, of two sockets each; the usual limit of open files on servers is 65,536 or 1,048,576. */
   agentStreamsMax: 8_192,
 
-  /** Records that wait for the database: a burst of two seconds; one is about 1 KiB. */
+  /** Records that wait for the database: a burst of four seconds; one is about 1 KiB. */
   recordsQueuedMax: 2_048,
-  /** Records that are written at once, and how often: some 2 ms of work, and 1,024 a second. A busier engine keeps that many of them: a
-   * row costs 10 us, which is a tenth of the request that it is about. */
-  recordsBatchMax: 256,
+  /** Records that are written at once, and how often: at most 512 a second. A row costs some 15 us, a tenth of the request that it is
+   * about; so many of them are below one percent of a core, and a batch stops the event loop for 2 ms. */
+  recordsBatchMax: 128,
   recordsFlushMs: 250,
   /** Records that one batch may remove, when there are more than shall be kept. */
   recordsPrunedMax: 1_024,

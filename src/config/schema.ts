@@ -277,7 +277,7 @@ export const configSchema = z
     metrics: section('What the engine tells about itself.', { prometheus }),
     records: section('What happened to each request and stream: kept in a database, and told to the log.', {
       enabled: z.boolean().default(true).meta({
-        doc: 'Keep records: address, host, path without query, status, times, bytes, and who ended it. A busy engine keeps 1,024 a second, failures first.',
+        doc: 'Keep records: address, host, path without query, status, times, bytes, and who ended it. A busy engine keeps 512 a second, failures first.',
       }),
       path: filePath().default('records.db').meta({ doc: 'SQLite file of the records.', file: true }),
       max_rows: z.int().min(1_000).max(100_000_000).default(100_000).meta({

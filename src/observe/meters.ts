@@ -5,7 +5,8 @@
  * Invariant: with metrics off every function is one that does nothing, so that no room asks whether they are on.
  */
 import { EngineError, type ErrorCode, engineErrorFrom } from '../base/errors.ts';
-import type { LabelsOf, Metrics } from '../base/metrics.ts';
+import type { Metrics } from '../base/metric-numbers.ts';
+import type { LabelsOf } from '../base/metrics.ts';
 import type { TrafficRecord } from '../base/record.ts';
 import type { Clock } from '../base/time.ts';
 import { createTrafficMeter } from './traffic-meter.ts';

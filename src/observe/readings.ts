@@ -5,7 +5,8 @@
  * loop, until it is stopped.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
-import type { LabelsOf, Metrics } from '../base/metrics.ts';
+import type { Metrics } from '../base/metric-numbers.ts';
+import type { LabelsOf } from '../base/metrics.ts';
 import { databaseBytes } from '../store/database.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { protocolOf } from './traffic-meter.ts';

@@ -6,7 +6,7 @@
  * disk that fails, costs records and nothing else: what is lost is counted, and said once.
  * Limits: recordsQueuedMax, recordsBatchMax, recordsFlushMs, recordsRetryMs.
  */
-import { type EngineError, engineErrorFrom } from '../base/errors.ts';
+import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { TrafficRecord } from '../base/record.ts';
@@ -32,7 +32,7 @@ export interface RecordsNeeds {
 export interface Records {
   /** Never throws. */
   keep(record: TrafficRecord): void;
-  /** The newest first; what waits for its batch is not found yet. Throws STORE_UNAVAILABLE. */
+  /** The newest first; what waits for its batch is not found yet. Throws STORE_UNAVAILABLE, and ENGINE_DRAINING once closed. */
   search(query: RecordsQuery): FoundRecord[];
   readonly keptCount: number;
   /** Records that found the queue full or the disk failing. */
@@ -54,8 +54,10 @@ export const createRecords = (
   let keptCount = 0;
   let lostCount = 0;
   let failedAtMs: number | undefined;
+  let isClosed = false;
 
   const opened = (): RecordsTable => {
+    if (isClosed) throw fail('ENGINE_DRAINING');
     table ??= open(options);
     return table;
   };
@@ -91,7 +93,8 @@ export const createRecords = (
 
   return {
     keep(record) {
-      if (queue.length >= (record.error ? LIMITS.recordsQueuedMax : ROOM_FOR_SUCCESS)) {
+      // A relay may tell of its end when the engine has stopped.
+      if (isClosed || queue.length >= (record.error ? LIMITS.recordsQueuedMax : ROOM_FOR_SUCCESS)) {
         lostCount += 1;
         return;
       }
@@ -112,6 +115,7 @@ export const createRecords = (
       timer?.cancel();
       timer = undefined;
       if (queue.length > 0) write(queue.splice(0));
+      isClosed = true;
       table?.close();
       table = undefined;
     },

@@ -5,7 +5,8 @@
  * Invariant: a record is some additions: the numbers of each kind of tunnel and class of status are looked up once and kept.
  */
 import type { ErrorCode } from '../base/errors.ts';
-import type { Cell, Distribution, LabelsOf, Metrics } from '../base/metrics.ts';
+import type { Cell, Distribution, Metrics } from '../base/metric-numbers.ts';
+import type { LabelsOf } from '../base/metrics.ts';
 import { type RecordedTunnel, type TrafficRecord, terminationOf } from '../base/record.ts';
 
 type Protocol = LabelsOf<'rstream_engine_exchange_seconds'>['protocol'];

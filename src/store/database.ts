@@ -36,7 +36,7 @@ export interface DatabaseOptions {
   readonly mode: 'open' | 'create';
   readonly migrations?: readonly Migration[];
   /**
-   * For what may be lost with the power: a commit does not wait for the disk, and space that becomes free can be given back by
+   * For what may be lost: a commit waits neither for the disk nor for long for another program, and space that becomes free can be given back by
    * `PRAGMA incremental_vacuum`.
    */
   readonly isExpendable?: boolean;
@@ -47,6 +47,8 @@ const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 // Another process writes for milliseconds; who waits longer than this waits for a program that hangs.
 const BUSY_MS = 5_000;
+// What may be lost is not worth a wait of the whole process.
+const EXPENDABLE_BUSY_MS = 20;
 
 // By the code of SQLite without its extension (SQLITE_IOERR_WRITE is SQLITE_IOERR), or of the file system.
 const PROBLEMS: Readonly<Record<string, string>> = {
@@ -82,7 +84,10 @@ export const openDatabase = ({
   };
   const connection = guard(() => {
     if (path !== MEMORY) secureFile(path, mode);
-    return new Sqlite(path, { fileMustExist: path !== MEMORY, timeout: BUSY_MS });
+    return new Sqlite(path, {
+      fileMustExist: path !== MEMORY,
+      timeout: isExpendable ? EXPENDABLE_BUSY_MS : BUSY_MS,
+    });
   });
   try {
     guard(() => {

@@ -2,8 +2,8 @@
  * The SQL of records: what happened to exchanges and streams, in a capped file of its own.
  *
  * Flow: observe/records.ts appends batches and searches.
- * Invariant: ids grow and are never given twice as long as the file is open, so that a search can go on where it ended. One batch does a bounded amount of
- * work, also after the caps were lowered.
+ * Invariant: ids grow, and none is given twice as long as the file is open, so that a search can go on where it ended. A batch is a
+ * bounded amount of work, also after the caps were lowered.
  * Limits: countMax and ageMsMax (options), recordsPrunedMax, recordsVacuumPagesMax, recordsFoundMax.
  */
 import { LIMITS } from '../base/limits.ts';

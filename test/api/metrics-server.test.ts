@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { createMetricsServer } from '../../src/api/metrics-server.ts';
-import { createMetrics } from '../../src/base/metrics.ts';
+import { createMetrics } from '../../src/base/metric-numbers.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { createLogRecorder } from '../support/log.ts';
 

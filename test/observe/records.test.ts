@@ -58,6 +58,15 @@ test('closing writes what waits', (t) => {
   assert.equal(again.records.search({ limit: LIMITS.recordsFoundMax }).length, LIMITS.recordsBatchMax + 1);
 });
 
+test('a closed one keeps nothing, and leaves no timer', (t) => {
+  const { records, keep, clock } = start(t);
+  records.close();
+  keep(1);
+  assert.equal(records.lostCount, 1);
+  assert.equal(clock.pendingCount, 0);
+  assert.throws(() => records.search({ limit: 1 }), { code: 'ENGINE_DRAINING' });
+});
+
 describe('more than fits in the queue', () => {
   test('is lost and counted, successes before failures', (t) => {
     const { records, keep, settle } = start(t);

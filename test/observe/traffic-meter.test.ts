@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { type ErrorCode, fail } from '../../src/base/errors.ts';
-import { createMetrics } from '../../src/base/metrics.ts';
+import { createMetrics } from '../../src/base/metric-numbers.ts';
 import type { TrafficRecord } from '../../src/base/record.ts';
 import { createTrafficMeter, protocolOf } from '../../src/observe/traffic-meter.ts';
 import { exchangeOf, tunnelOf } from './traffic.ts';

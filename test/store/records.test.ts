@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { storedFrom } from '../../src/observe/stored-record.ts';
-import { databaseBytes } from '../../src/store/database.ts';
+import { databaseBytes, openDatabase } from '../../src/store/database.ts';
 import { openRecordsTable, type StoredRecord } from '../../src/store/records.ts';
 import { exchangeOf } from '../observe/traffic.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -44,6 +44,20 @@ test('the file is its owner’s alone', (t) => {
   table.append(rows(1), NOW_MS);
   assert.equal(statSync(path).mode & 0o777, 0o600);
   assert.ok(databaseBytes(path) > 0);
+});
+
+test('a file that another program keeps locked is an error soon, and not a wait', (t) => {
+  const { table, path } = open(t);
+  table.append(rows(1), NOW_MS);
+  const other = openDatabase({ path, mode: 'open', migrations: [{ number: 1, reason: '', sql: '' }] });
+  t.after(() => other.close());
+  other.use((connection) => connection.exec('BEGIN IMMEDIATE'));
+  const startMs = performance.now();
+  assert.throws(() => table.append(rows(1), NOW_MS), { code: 'STORE_UNAVAILABLE', message: /locked/ });
+  assert.ok(performance.now() - startMs < 1_000);
+  other.use((connection) => connection.exec('ROLLBACK'));
+  table.append(rows(1), NOW_MS);
+  assert.equal(table.search({ limit: 10 }).length, 2);
 });
 
 describe('a search', () => {
