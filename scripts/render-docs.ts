@@ -1,5 +1,5 @@
 /**
- * Renders what is known in code into documents: config.example.yaml, docs/configuration.md and docs/errors.md.
+ * Renders what is known in code into documents: config.example.yaml, docs/configuration.md, docs/errors.md and docs/metrics.md.
  *
  * `npm run render` writes them; `npm run render -- --check` fails when a committed one differs, as test/documentation.test.ts does.
  */
@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { ERRORS, type ErrorRow, type Source } from '../src/base/errors.ts';
+import { METRICS, type MetricRow } from '../src/base/metrics.ts';
 import { CONFIG_FIELDS, CONFIG_SECTIONS, type ConfigField } from '../src/config/fields.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -136,12 +137,44 @@ const renderErrors = (): string => {
   return `${lines.join('\n')}\n`;
 };
 
+// Longer lists of values are told in the help of their metric.
+const LABEL_VALUES_SHOWN = 10;
+
+const labelsCell = ({ labels }: MetricRow): string =>
+  Object.entries(labels)
+    .map(([label, values]) =>
+      values.length > LABEL_VALUES_SHOWN
+        ? `\`${label}\``
+        : `\`${label}\`: ${values.map((value) => `\`${value}\``).join(', ')}`,
+    )
+    .join('; ') || 'none';
+
+const renderMetrics = (): string => {
+  const lines = [
+    '# Metrics',
+    '',
+    'Rendered from `src/base/metrics.ts` by `npm run render`; change it there.',
+    '',
+    'With `metrics.prometheus.enabled` the engine serves these in the text format of Prometheus on a listener of its own, `127.0.0.1:9090/metrics`',
+    'by default. A listener that other machines can reach needs `metrics.prometheus.bearer_token`; it speaks plain HTTP, so keep it on a',
+    'private network. Labels never hold names of hosts, tunnels or credentials: what happened to one of them is in the records and in the log.',
+    '[`scripts/grafana/rstream-engine-ce.json`](../scripts/grafana/rstream-engine-ce.json) is a dashboard for Grafana.',
+    '',
+    '| Name | Type | Labels | Meaning |',
+    '|---|---|---|---|',
+  ];
+  for (const [name, row] of Object.entries<MetricRow>(METRICS))
+    lines.push(`| \`${name}\` | ${row.type} | ${labelsCell(row)} | ${cell(row.help)} |`);
+  return `${lines.join('\n')}\n`;
+};
+
 /** Every rendered document by its path from the root. */
 export const renderDocuments = (): ReadonlyMap<string, string> =>
   new Map([
     ['config.example.yaml', renderExample()],
     ['docs/configuration.md', renderConfiguration()],
     ['docs/errors.md', renderErrors()],
+    ['docs/metrics.md', renderMetrics()],
   ]);
 
 const main = (isCheck: boolean): void => {

@@ -7,6 +7,7 @@
  */
 
 import { createApi } from './api/app.ts';
+import { createMetricsServer } from './api/metrics-server.ts';
 import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
@@ -18,6 +19,9 @@ import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
+import { createObservation } from './observe/observation.ts';
+import { createReadings } from './observe/readings.ts';
+import type { Records } from './observe/records.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
 import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
@@ -61,6 +65,8 @@ export interface Engine {
   /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest; the same end for all who call. */
   stop(): Promise<void>;
   counts(): EngineCounts;
+  /** What happened to exchanges and streams; absent where it is not kept (`records.enabled`). */
+  readonly records: Pick<Records, 'search'> | undefined;
 }
 
 // How often a stopping engine looks whether its work is done.
@@ -109,6 +115,17 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     ...(signingKey && { signingKey }),
   });
 
+  const { prometheus } = config.metrics;
+  const { record, meters, metrics, records } = createObservation(
+    { clock, log, countryOf: (address) => geo?.countryOf(address) },
+    {
+      isMetered: prometheus.enabled,
+      records: config.records.enabled ? recordsOptionsFrom(config) : undefined,
+      logLevel: config.records.log,
+    },
+  );
+  const verifyCredential = meters.countingProofs('token', credentials.verify);
+
   const registry = createRegistry(
     { clock, admit: (properties) => policies.admit(properties) },
     { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
@@ -122,7 +139,14 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
 
   // An agent dials back once a stream, and behind a loopback address stands a proxy or the operator.
   const isExempt = (address: string) => isLoopbackAddress(address) || door.hasSessionFrom(address);
-  const proofs = createProofs({ credentials, throttle: createProofThrottle({ clock, isExempt }) });
+  const proofs = createProofs({
+    credentials: {
+      ...credentials,
+      verify: verifyCredential,
+      verifyCertificate: meters.countingProofs('certificate', credentials.verifyCertificate),
+    },
+    throttle: createProofThrottle({ clock, isExempt }),
+  });
 
   // Each of the two doors needs the other, and neither before the first connection.
   const door = createAgentDoor(
@@ -130,6 +154,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       clock,
       log,
       registry,
+      record,
+      countRefusal: meters.countRefusalAt('agents'),
       verifyCredential: proofs.verifyToken,
       verifyCertificate: proofs.verifyCertificate,
       reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
@@ -169,7 +195,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       policies,
       proofs,
       publicPort,
-      dialBack: door.dialBack,
+      dialBack: meters.timingDials(door.dialBack),
+      record,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
       listenOnPort: createPortListener(
@@ -193,7 +220,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     clock,
     log,
     registry,
-    verifyToken: credentials.verify,
+    countRefusal: meters.countRefusalAt('api'),
+    verifyToken: verifyCredential,
     verifyQueryToken: credentials.verifyInQuery,
     listAgents: door.listSessions,
     findAgent: door.findSession,
@@ -207,6 +235,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       arrivals,
       certificates,
       publishedMode: router.publishedMode,
+      countHandshake: meters.countHandshake,
+      countRefusal: meters.countRefusalAt('listener'),
       onAgent: (socket, connection) => door.accept(socket, connection),
       onApi: (socket, connection) => api.accept(socket, connection),
       onPublished: (socket, connection) => edge.accept(socket, connection),
@@ -226,6 +256,30 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const redirect = config.http.enabled
     ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
     : undefined;
+  const readings =
+    metrics &&
+    createReadings({
+      metrics,
+      tunnels: registry.list,
+      sessions: door.listSessions,
+      counts: () => ({
+        connections: doorstep.connectionCount,
+        downstreams: edge.connectionCount,
+        streams: door.counts().dialBacks,
+        dials: door.counts().dials,
+      }),
+      drops: () => doorstep.dropCounts,
+      records: () => records ?? { keptCount: 0, lostCount: 0 },
+      databases: {
+        credentials: config.store.path,
+        audit: config.audit.path,
+        ...(records && { records: config.records.path }),
+      },
+      startedAt: clock.now(),
+    });
+  const metricsServer =
+    metrics &&
+    createMetricsServer({ log, metrics }, { path: prometheus.path, bearerToken: prometheus.bearer_token });
   const recheckCredentials = () => {
     const isActive = credentials.activity();
     door.recheck(isActive);
@@ -251,9 +305,13 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     geoCheck?.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
+    metricsServer?.close();
+    metricsServer?.closeAllConnections();
+    readings?.stop();
     arrivals.destroy();
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
+    records?.close();
     database.close();
     audit.close();
   };
@@ -280,7 +338,12 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       try {
         const address = await doorstep.listen();
         listeningPort = address.port;
-        if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr));
+        if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr), 'http.listen_addr');
+        if (metricsServer) {
+          const setting = 'metrics.prometheus.listen_addr';
+          const place = await bind(metricsServer, listenAddressOf(prometheus.listen_addr), setting);
+          log.info({ address: place.host, port: place.port, path: prometheus.path }, 'metrics ready');
+        }
         log.info(
           { host: engineHost, address: address.host, port: address.port, version: VERSION },
           'engine ready',
@@ -296,6 +359,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       stopped ??= drainAndDestroy();
       return stopped;
     },
+
+    records,
 
     counts: () => {
       const { sessions, dials, streams } = door.counts();
@@ -327,6 +392,12 @@ const engineRulesFrom = ({ policy, geoip }: Config): EngineRules => ({
   geoip: policy.geoip,
   allowsAny: policy.allow_any,
   hasGeoipDatabase: geoip.database !== undefined,
+});
+
+const recordsOptionsFrom = ({ records: { path, max_rows, max_age_days } }: Config) => ({
+  path,
+  countMax: max_rows,
+  ageMsMax: max_age_days * 86_400_000,
 });
 
 // The configuration's own checks have made sure that both split.

@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { renderDocuments } from '../scripts/render-docs.ts';
 import { ERRORS } from '../src/base/errors.ts';
+import { METRICS, type MetricRow } from '../src/base/metrics.ts';
 import { CONFIG_FIELDS } from '../src/config/fields.ts';
 import { configFromObject, loadConfig } from '../src/config/load.ts';
 import { readYaml } from '../src/config/yaml-source.ts';
@@ -33,6 +34,35 @@ test('docs/configuration.md has a row for each setting, and no other', () => {
     CONFIG_FIELDS.map(({ key, env }) => `${key} ${env === undefined ? 'none' : `\`${env}\``}`).sort(),
   );
 });
+
+test('docs/metrics.md has a row for each metric, and no other', () => {
+  const rows = [...read('docs/metrics.md').matchAll(/^\| `([^`]+)` \|/gm)].map((match) => match[1]);
+  assert.deepEqual(rows, Object.keys(METRICS));
+});
+
+test('the Grafana dashboard asks for metrics and label values that exist', () => {
+  const text = read('scripts/grafana/rstream-engine-ce.json');
+  const queries = [...text.matchAll(/"expr": "((?:[^"\\]|\\.)*)"/g)].map(
+    (match) => JSON.parse(`"${match[1]}"`) as string,
+  );
+  assert.ok(queries.length > 10);
+  for (const query of queries) {
+    const names = query.match(/rstream_engine_\w+/g) ?? [];
+    assert.ok(names.length > 0, query);
+    for (const name of names) assert.ok(rowOf(name), `${name} does not exist`);
+    for (const [, name = '', matchers = ''] of query.matchAll(/(rstream_engine_\w+)\{([^}]*)\}/g))
+      for (const [, label = '', values = ''] of matchers.matchAll(/(\w+)[!=~]+"([^"]*)"/g))
+        for (const value of values.split('|'))
+          assert.ok(rowOf(name)?.labels[label]?.includes(value), `${name} has no ${label}="${value}"`);
+  }
+});
+
+/** Of a metric, or of the histogram that a series belongs to. */
+const rowOf = (series: string): MetricRow | undefined => {
+  const rows: Readonly<Record<string, MetricRow>> = METRICS;
+  const histogram = rows[series.replace(/_(?:bucket|sum|count)$/, '')];
+  return rows[series] ?? (histogram?.type === 'histogram' ? histogram : undefined);
+};
 
 describe('config.example.yaml', () => {
   const path = join(root, 'config.example.yaml');

@@ -67,8 +67,8 @@ const listening = (server: Server, { host, port }: Address): Promise<void> =>
     server.once('error', (error: NodeJS.ErrnoException) =>
       reject(
         error.code === 'EADDRINUSE'
-          ? fail('ADDRESS_IN_USE', { address }, error)
-          : fail('ADDRESS_UNAVAILABLE', { address, reason: reasonOf(error) }, error),
+          ? fail('ADDRESS_IN_USE', { address, setting: '--listen' }, error)
+          : fail('ADDRESS_UNAVAILABLE', { address, setting: '--listen', reason: reasonOf(error) }, error),
       ),
     );
     server.listen(port, host, resolve);

@@ -9,7 +9,6 @@ import Koa, { type Context, type Middleware } from 'koa';
 import { engineErrorFrom, fail } from '../base/errors.ts';
 import { newErrorId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
 import type { Principal } from '../base/principal.ts';
 import type { Clock } from '../base/time.ts';
 import { hostnameFromAuthority } from '../tunnel/address.ts';
@@ -17,13 +16,12 @@ import { admit, challengeFor, type TokenVerifiers } from './auth.ts';
 import { type Connections, createConnections, type RequestConnections } from './connections.ts';
 import { type EngineRoute, type EngineRoutesNeeds, engineRoutes } from './engine-routes.ts';
 import { OPENAPI_MEDIA_TYPE, openApiFrom } from './openapi.ts';
-import { problemFrom, reportProblem } from './problem.ts';
+import { type ProblemNeeds, problemFrom, reportProblem } from './problem.ts';
 import { createWatch, type WatchNeeds } from './watch.ts';
 import { type WatchRoute, watchRoutes } from './watch-routes.ts';
 
-export interface ApiNeeds extends EngineRoutesNeeds, WatchNeeds, TokenVerifiers {
+export interface ApiNeeds extends EngineRoutesNeeds, WatchNeeds, TokenVerifiers, ProblemNeeds {
   readonly registry: EngineRoutesNeeds['registry'] & WatchNeeds['registry'];
-  readonly log: Logger;
   readonly clock: Clock;
   isDraining(): boolean;
 }
@@ -51,7 +49,7 @@ export const createApi = (needs: ApiNeeds): Api => {
   const watch = createWatch(needs);
   const routes = engineRoutes(needs);
   const streams = watchRoutes(watch, connections);
-  app.use(answerRefusals(needs.log, connections));
+  app.use(answerRefusals(needs, connections));
   app.use(openToOtherOrigins(['/api/openapi.json', ...streams.map(({ path }) => path)]));
   app.use(refuseOtherMethods);
   app.use(refuseOtherHosts(connections));
@@ -89,7 +87,7 @@ export const createApi = (needs: ApiNeeds): Api => {
 
 /** The one exit for refusals, and the headers of every answer. */
 const answerRefusals =
-  (log: Logger, { remoteOf }: RequestConnections): Middleware =>
+  (needs: ProblemNeeds, { remoteOf }: RequestConnections): Middleware =>
   async (ctx, next) => {
     // What is connected changes by the second, and who may see it by the request.
     ctx.set({ 'cache-control': 'no-store', 'x-content-type-options': 'nosniff' });
@@ -102,7 +100,7 @@ const answerRefusals =
       ctx.body = problemFrom(error, errorId);
       if (ctx.status === 401) ctx.set('www-authenticate', challengeFor(error.code));
       if (ctx.status === 426 && ctx.req.httpVersionMajor < 2) ctx.set('upgrade', 'websocket');
-      reportProblem(log, error, {
+      reportProblem(needs, error, {
         errorId,
         method: ctx.method,
         path: shownPath(ctx),

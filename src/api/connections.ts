@@ -21,9 +21,8 @@ import { newErrorId } from '../base/ids.ts';
 import { addressWithPort, canonicalAddress } from '../base/ip.ts';
 import { Lifecycle } from '../base/lifecycle.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { Logger } from '../base/log.ts';
 import type { Clock, Timer } from '../base/time.ts';
-import { rawProblemFrom, reportProblem } from './problem.ts';
+import { type ProblemNeeds, rawProblemFrom, reportProblem } from './problem.ts';
 
 export type ApiRequest = IncomingMessage | Http2ServerRequest;
 export type ApiResponse = ServerResponse | Http2ServerResponse;
@@ -88,9 +87,10 @@ const HTTP2_OPTIONS = {
 };
 
 export const createConnections = (
-  { log, clock }: { log: Logger; clock: Clock },
+  needs: ProblemNeeds & { readonly clock: Clock },
   answer: (request: ApiRequest, response: ApiResponse) => void,
 ): Connections & RequestConnections => {
+  const { clock } = needs;
   const lifecycle = new Lifecycle();
   const connections = new Map<Duplex, Connection>();
   // Node keeps the socket of an HTTP/2 session to itself.
@@ -165,7 +165,7 @@ export const createConnections = (
         ? fail('REQUEST_HEAD_TOO_LARGE', { limit: LIMITS.requestHeadBytesMax })
         : fail('REQUEST_MALFORMED', { problem: 'its head cannot be read' });
     const errorId = newErrorId();
-    reportProblem(log, error, { errorId });
+    reportProblem(needs, error, { errorId });
     socket.end(rawProblemFrom(error, errorId));
   });
 

@@ -5,7 +5,7 @@
  */
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
-import type { EngineError } from '../base/errors.ts';
+import type { EngineError, ErrorCode } from '../base/errors.ts';
 import type { LogFields, Logger } from '../base/log.ts';
 
 export const problemSchema = z
@@ -39,8 +39,19 @@ export const rawProblemFrom = (error: EngineError, errorId: string): string => {
   ].join('\r\n');
 };
 
-/** Writes the one line of a refusal: our faults as errors, failed proofs as warnings, slips of the caller only when debugging. */
-export const reportProblem = (log: Logger, error: EngineError, fields: LogFields): void => {
+export interface ProblemNeeds {
+  readonly log: Logger;
+  /** Told of every refusal. */
+  readonly countRefusal?: (code: ErrorCode) => void;
+}
+
+/** Counts a refusal, and writes its one line: our faults as errors, failed proofs as warnings, slips of the caller only when debugging. */
+export const reportProblem = (
+  { log, countRefusal }: ProblemNeeds,
+  error: EngineError,
+  fields: LogFields,
+): void => {
+  countRefusal?.(error.code);
   const line: LogFields = { code: error.code, ...fields, error };
   const { status } = error.row;
   if (status >= 500) log.error(line, 'api request failed');

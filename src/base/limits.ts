@@ -173,6 +173,29 @@ export const LIMITS = {
   /** Streams of the built-in agent, of two sockets each; the usual limit of open files on servers is 65,536 or 1,048,576. */
   agentStreamsMax: 8_192,
 
+  /** Records that wait for the database: a burst of four seconds; one is about 1 KiB. */
+  recordsQueuedMax: 2_048,
+  /** Records that are written at once, and how often: at most 512 a second. A row costs some 15 us, a tenth of the request that it is
+   * about; so many of them are below one percent of a core, and a batch stops the event loop for 2 ms. */
+  recordsBatchMax: 128,
+  recordsFlushMs: 250,
+  /** Records that one batch may remove, when there are more than shall be kept. */
+  recordsPrunedMax: 1_024,
+  /** Pages of 4 KiB that one batch may give back to the disk. */
+  recordsVacuumPagesMax: 256,
+  /** Wait before records go to a disk again that has failed. */
+  recordsRetryMs: 60_000,
+  /** Records in one answer of a search. */
+  recordsFoundMax: 1_000,
+  /** Each text of a record that a downstream chose. */
+  recordTextCharsMax: 512,
+
+  /** The metrics listener: scrapers are few, their heads are small, and their connections stay for some scrapes. */
+  metricsConnectionsMax: 32,
+  metricsHeadBytesMax: 8_192,
+  metricsRequestMsMax: 10_000,
+  metricsIdleMsMax: 120_000,
+
   /** Verified tokens that are remembered; an entry is about 300 bytes. */
   tokenCacheMax: 4_096,
   /** Proofs whose end is remembered for that look: more than there are sessions, or each look would ask the store for every one. */

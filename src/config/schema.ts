@@ -80,7 +80,10 @@ const jwt = z
 
 const prometheus = z
   .strictObject({
-    enabled: z.boolean().default(false).meta({ doc: 'Serve metrics; not available in this version.' }),
+    enabled: z
+      .boolean()
+      .default(false)
+      .meta({ doc: 'Serve metrics over plain HTTP, on a listener of their own.' }),
     listen_addr: listenAddress().default('127.0.0.1:9090').meta({
       doc: 'Address of the metrics listener; one that other machines can reach needs bearer_token.',
     }),
@@ -94,13 +97,7 @@ const prometheus = z
       example: PLACEHOLDER,
     }),
   })
-  .superRefine(({ enabled, listen_addr, bearer_token }, context) => {
-    if (enabled === true)
-      context.addIssue({
-        code: 'custom',
-        path: ['enabled'],
-        message: 'must be false in this version: metrics come with a later one',
-      });
+  .superRefine(({ listen_addr, bearer_token }, context) => {
     const isOpen = typeof listen_addr === 'string' && !isLoopback(listen_addr);
     if (isOpen && bearer_token === undefined)
       context.addIssue({
@@ -278,6 +275,24 @@ export const configSchema = z
       }),
     }),
     metrics: section('What the engine tells about itself.', { prometheus }),
+    records: section('What happened to each request and stream: kept in a database, and told to the log.', {
+      enabled: z.boolean().default(true).meta({
+        doc: 'Keep records: address, host, path without query, status, times, bytes, and who ended it. A busy engine keeps 512 a second, failures first.',
+      }),
+      path: filePath().default('records.db').meta({ doc: 'SQLite file of the records.', file: true }),
+      max_rows: z.int().min(1_000).max(100_000_000).default(100_000).meta({
+        doc: 'The oldest records are removed when there are more; one takes about 400 bytes.',
+      }),
+      max_age_days: z
+        .int()
+        .min(1)
+        .max(3_650)
+        .default(30)
+        .meta({ doc: 'Records that are older are removed.' }),
+      log: z.enum(['off', 'debug', 'info']).default('debug').meta({
+        doc: 'Log level of the line about each request and stream that went well; what fails is always told.',
+      }),
+    }),
     timeouts: section('How long the engine waits, in seconds.', {
       stream_request_seconds: seconds(1, 300).default(30).meta({
         doc: 'Wait for an agent to answer a dial request.',

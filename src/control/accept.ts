@@ -8,10 +8,11 @@
  * Limits: firstMessageMsMax, keepAliveMs.
  */
 import type { Duplex } from 'node:stream';
-import { fail } from '../base/errors.ts';
+import { type ErrorCode, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import { endedProofOf, PERMISSIONS, type Principal } from '../base/principal.ts';
+import type { TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import type { DialBack } from '../stream/agent-stream.ts';
 import { createRendezvous } from '../stream/rendezvous.ts';
@@ -35,6 +36,10 @@ export interface AgentDoorNeeds extends ProofVerifiers {
   readonly registry: TunnelRegistry;
   readonly reservePort: ReservePort;
   readonly privateEdge: PrivateEdge;
+  /** Told of every private stream when it is over. */
+  readonly record: (record: TrafficRecord) => void;
+  /** Told of every refusal. */
+  readonly countRefusal?: (code: ErrorCode) => void;
 }
 
 export interface AgentDoorOptions {
@@ -93,7 +98,7 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
       log.debug({ remote }, 'agent connection closed without a message');
       sayFarewell(socket, clock);
     } catch (thrown) {
-      const error = reportRefusal(log, thrown, { remote }, 'agent connection refused');
+      const error = reportRefusal(needs, thrown, { remote }, 'agent connection refused');
       sayFarewell(socket, clock, refusalOf(message, error));
     }
   };

@@ -7,10 +7,10 @@
  * buffer, so what a zero-RTT dialer sends early waits in order and is bounded.
  */
 import type { Duplex } from 'node:stream';
-import { fail } from '../base/errors.ts';
+import { engineErrorFrom, fail } from '../base/errors.ts';
 import { newStreamId } from '../base/ids.ts';
-import type { Logger } from '../base/log.ts';
 import { PERMISSIONS } from '../base/principal.ts';
+import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import type { Clock } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
 import { relay } from '../stream/relay.ts';
@@ -20,7 +20,7 @@ import { encodeFrame } from '../wire/frame-writer.ts';
 import type { Message } from '../wire/message.ts';
 import { authenticate, type ProofVerifiers } from './authenticate.ts';
 import type { HeldStreams } from './held-streams.ts';
-import { type AgentConnection, remoteOf } from './session-view.ts';
+import type { AgentConnection } from './session-view.ts';
 
 export type PrivateDialRequest = Extract<Message, { kind: 'private-dial' }>;
 
@@ -34,14 +34,14 @@ export interface PrivateEdge {
 
 export interface PrivateDialsNeeds extends ProofVerifiers {
   readonly clock: Clock;
-  readonly log: Logger;
   readonly registry: TunnelRegistry;
   readonly held: HeldStreams;
   readonly privateEdge: PrivateEdge;
+  readonly record: (record: TrafficRecord) => void;
 }
 
 export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleMs: number }) => {
-  const { clock, log, registry, held, privateEdge } = needs;
+  const { clock, registry, held, privateEdge, record } = needs;
   let runningCount = 0;
 
   const find = (target: string): Tunnel => {
@@ -70,6 +70,30 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     }
   };
 
+  /** One raw stream, from the dial to its end. */
+  const join = async (
+    socket: Duplex,
+    tunnel: Tunnel,
+    connection: AgentConnection,
+    { zeroRtt, credentialId }: { zeroRtt: boolean; credentialId: string },
+  ) => {
+    const kind = 'private-stream';
+    const startMs = clock.elapsed();
+    const told = () => ({ tunnel, dialerCredentialId: credentialId, durationMs: clock.elapsed() - startMs });
+    try {
+      const stream = await reach(socket, tunnel, connection, !zeroRtt);
+      const waitMs = clock.elapsed() - startMs;
+      // Flushed before any payload can follow (protocol.md 6.3).
+      if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: stream.id });
+      const end = endFromRelay(await relay(socket, stream.socket, { clock, idleMs }));
+      record({ kind, connection, streamId: stream.id, status: 0, waitMs, ...told(), ...end });
+    } catch (thrown) {
+      const error = engineErrorFrom(thrown);
+      record(failedRecord(kind, connection, error, told()));
+      throw error;
+    }
+  };
+
   const serve = async (socket: Duplex, request: PrivateDialRequest, connection: AgentConnection) => {
     const { details, target, zeroRtt, datagramChannel } = request;
     const principal = await authenticate(details, connection, PERMISSIONS.manageStreams, needs);
@@ -80,21 +104,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
       if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: newStreamId() });
       return privateEdge.serveHttp(socket, connection, tunnel);
     }
-    const stream = await reach(socket, tunnel, connection, !zeroRtt);
-    // Flushed before any payload can follow (protocol.md 6.3).
-    if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: stream.id });
-    const { cause, ...counts } = await relay(socket, stream.socket, { clock, idleMs });
-    log.debug(
-      {
-        tunnelId: tunnel.id,
-        streamId: stream.id,
-        credentialId: principal.credentialId,
-        remote: remoteOf(connection),
-        ...counts,
-        ...(cause !== undefined && { error: cause }),
-      },
-      'private stream ended',
-    );
+    return join(socket, tunnel, connection, { zeroRtt, credentialId: principal.credentialId });
   };
 
   return {

@@ -8,7 +8,7 @@
  * request follows (protocol.md 5.2).
  */
 import type { Duplex } from 'node:stream';
-import { type EngineError, fail } from '../base/errors.ts';
+import { type EngineError, type ErrorCode, fail } from '../base/errors.ts';
 import { type AgentId, newErrorId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { LogFields, Logger } from '../base/log.ts';
@@ -36,6 +36,7 @@ export interface SessionNeeds {
   /** Takes names over for a session; provided by takeover.ts. */
   readonly makeRoom: (session: AgentSession, requested: TunnelProperties) => Promise<void>;
   readonly reservePort: ReservePort;
+  readonly countRefusal?: (code: ErrorCode) => void;
 }
 
 export interface SessionOptions {

@@ -8,7 +8,7 @@
  * Limits: sessionsMax.
  */
 import type { Duplex } from 'node:stream';
-import { type EngineError, fail } from '../base/errors.ts';
+import { type EngineError, type ErrorCode, fail } from '../base/errors.ts';
 import { type AgentId, newAgentId } from '../base/ids.ts';
 import { sourceOf } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -33,6 +33,7 @@ export interface SessionsNeeds {
   readonly rendezvous: Rendezvous;
   readonly held: HeldStreams;
   readonly reservePort: ReservePort;
+  readonly countRefusal?: (code: ErrorCode) => void;
 }
 
 /** Opened before its first tunnel opens, closed after its last one has closed. */

@@ -13,7 +13,7 @@ import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel, TunnelOwner } from '../tunnel/tunnel.ts';
 import type { Message } from '../wire/message.ts';
 import type { Channel } from './channel.ts';
-import { reportRefusal } from './refusal.ts';
+import { type RefusalNeeds, reportRefusal } from './refusal.ts';
 
 export type TunnelRequest = Extract<Message, { kind: 'open-tunnel' }>;
 
@@ -29,7 +29,7 @@ export interface ReservedPort {
 /** Listens on the port that a TCP tunnel asks for, or on any; undefined for all other tunnels. */
 export type ReservePort = (requested: TunnelProperties) => Promise<ReservedPort | undefined>;
 
-export interface TunnelRequestsNeeds {
+export interface TunnelRequestsNeeds extends RefusalNeeds {
   readonly registry: TunnelRegistry;
   readonly channel: Pick<Channel, 'send' | 'isOpen'>;
   /** Takes the names that the request wants over from an older session, where that is allowed. */
@@ -40,10 +40,11 @@ export interface TunnelRequestsNeeds {
 }
 
 export const createTunnelRequests = (
-  { registry, channel, makeRoom, reservePort, log }: TunnelRequestsNeeds,
+  needs: TunnelRequestsNeeds,
   owner: TunnelOwner,
   principal: Principal,
 ) => {
+  const { registry, channel, makeRoom, reservePort, log } = needs;
   let waitingCount = 0;
 
   const waitForRoom = async (requested: TunnelProperties): Promise<ReservedPort | undefined> => {
@@ -89,7 +90,7 @@ export const createTunnelRequests = (
       if (channel.isOpen) open(requestId, properties, port);
       else port?.release();
     } catch (thrown) {
-      const error = reportRefusal(log, thrown, {}, 'tunnel refused');
+      const error = reportRefusal(needs, thrown, {}, 'tunnel refused');
       channel.send({ kind: 'tunnel-refused', requestId, error });
     }
   };

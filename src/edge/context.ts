@@ -2,9 +2,9 @@
  * What the connections and exchanges of the edge share, in types alone; edge.ts fills it.
  */
 import type { Duplex } from 'node:stream';
-import type { EngineError } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
 import type { Principal } from '../base/principal.ts';
+import type { TrafficRecord } from '../base/record.ts';
 import type { Clock, Sweep } from '../base/time.ts';
 import type { Pool } from '../stream/pool.ts';
 import type { Router } from '../tunnel/router.ts';
@@ -13,18 +13,7 @@ import type { Admit } from './admission.ts';
 import type { VersionChoice } from './connect.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { Policies } from './policies.ts';
-import type { DownstreamRequest } from './request.ts';
 import type { UpstreamConnection } from './sides.ts';
-
-/** What happened to one exchange, or to a request that never became one. */
-export interface ExchangeRecord {
-  readonly request?: DownstreamRequest;
-  readonly remoteAddress: string;
-  readonly tunnel?: Tunnel | undefined;
-  readonly status: number;
-  readonly error?: EngineError | undefined;
-  readonly durationMs: number;
-}
 
 export interface EdgeOptions {
   /** Keep-alive of downstream connections and pooled streams (`timeouts.http_idle_seconds`). */
@@ -58,13 +47,15 @@ export interface EdgeContext {
   /**
    * Joins both sides after a switch of protocols, for as long as the tunnel's policy allows the connection.
    * @param principal who asked for it, where the tunnel asks for that
+   * @param record of the exchange until then; it is recorded, with what the relay moved, when that ends
    */
   relay(
     tunnel: Tunnel,
     connection: EdgeConnection,
     downstream: Duplex,
     upstream: Duplex,
+    record: TrafficRecord,
     principal: Principal | undefined,
   ): void;
-  record(record: ExchangeRecord): void;
+  record(record: TrafficRecord): void;
 }

@@ -9,13 +9,14 @@ import type { Duplex } from 'node:stream';
 import { type EngineError, fail } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
 import type { Logger } from '../base/log.ts';
+import { endFromRelay, type TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import { relay } from '../stream/relay.ts';
 import type { Router } from '../tunnel/router.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { createAdmission, type ProofVerifiers } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
-import type { EdgeContext, EdgeOptions, ExchangeRecord } from './context.ts';
+import type { EdgeContext, EdgeOptions } from './context.ts';
 import { createDialUpstream } from './dial-upstream.ts';
 import { Http1Downstream } from './http1/downstream.ts';
 import { serveHttp2 } from './http2/downstream.ts';
@@ -36,6 +37,8 @@ export interface EdgeNeeds extends PoolsNeeds {
   /** The port that downstreams use. */
   publicPort(): number;
   readonly listenOnPort: ListenOnPort;
+  /** Told of every exchange and stream when it is over. */
+  readonly record: (record: TrafficRecord) => void;
 }
 
 export interface EdgeSettings extends EdgeOptions {
@@ -52,13 +55,16 @@ interface Draining {
 export type Edge = ReturnType<typeof createEdge>;
 
 export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
-  const { clock, sweep, log, router, policies, trustedProxies, publicPort } = needs;
+  const { clock, sweep, log, router, policies, trustedProxies, publicPort, record } = needs;
   const connections = new Map<Duplex, Draining>();
   const relays = new Set<Duplex>();
   const pools = createPools(needs, options);
   const dialUpstream = createDialUpstream(needs);
   const admit = createAdmission(needs);
-  const raw = createRawEdge({ clock, log, admit, policies, dialUpstream }, { idleMs: options.streamIdleMs });
+  const raw = createRawEdge(
+    { clock, log, admit, policies, dialUpstream, record },
+    { idleMs: options.streamIdleMs },
+  );
   const tcpPorts = createTcpPorts(
     { registry: needs.registry, listen: needs.listenOnPort, accept: raw.accept },
     { range: options.tcpPorts },
@@ -76,11 +82,12 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
     poolOf: pools.of,
     admit,
     policies,
-    relay(tunnel, connection, downstream, upstream, principal) {
+    relay(tunnel, connection, downstream, upstream, begun, principal) {
       relays.add(downstream);
+      const startMs = clock.elapsed();
+      let cutBy: EngineError | undefined;
       const cut = (error: EngineError) => {
-        const { code, errorId } = error;
-        log.info({ remote: connection.remoteAddress, tunnelId: tunnel.id, code, errorId }, 'stream cut');
+        cutBy = error;
         // Both, as the other would first be let finish what it has.
         downstream.destroy(error);
         upstream.destroy(error);
@@ -90,14 +97,16 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(
-        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then(() => {
+        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then((result) => {
           relays.delete(downstream);
           unfollow();
+          const end = endFromRelay(result, cutBy);
+          record({ ...begun, ...end, durationMs: begun.durationMs + clock.elapsed() - startMs });
         }),
         (error) => log.error({ error }, 'relay failed'),
       );
     },
-    record: (record) => logRecord(log, record),
+    record,
   };
 
   const serve = (socket: Duplex, connection: EdgeConnection): Draining =>
@@ -195,27 +204,4 @@ const passOnReset = (from: Duplex, to: Duplex, code: 'REQUEST_ABORTED' | 'UPSTRE
   stream.once('end', () => {
     if (stream.rstCode) to.destroy(fail(code));
   });
-};
-
-const logRecord = (
-  log: Logger,
-  { request, remoteAddress, tunnel, status, error, durationMs }: ExchangeRecord,
-): void => {
-  if (!error && !log.isLevelEnabled('debug')) return;
-  const fields = {
-    remote: remoteAddress,
-    status,
-    durationMs: Math.round(durationMs),
-    method: request?.method,
-    hostname: request?.authority,
-    tunnelId: tunnel?.id,
-  };
-  if (!error) return log.debug(fields, 'exchange');
-  const { code, errorId, cause } = error;
-  if (code === 'INTERNAL') return log.error({ ...fields, code, errorId, error }, 'exchange failed');
-  // What the downstream is not told: why the upstream could not be reached or read.
-  const reason = cause instanceof Error ? cause.message : undefined;
-  // Browsers break off requests all day long.
-  const level = code === 'REQUEST_ABORTED' ? 'debug' : 'info';
-  log[level]({ ...fields, code, errorId, reason }, 'exchange refused');
 };

@@ -10,6 +10,7 @@
 import type { Duplex } from 'node:stream';
 import { EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { Principal } from '../base/principal.ts';
+import type { TrafficRecord } from '../base/record.ts';
 import { inBackground } from '../base/time.ts';
 import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -45,7 +46,10 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   #isBodyPaused = false;
   #progressMs: number;
   #status = 0;
+  #answerBytes = 0;
   readonly #startMs: number;
+  #streamAtMs = -1;
+  #answerAtMs = -1;
 
   constructor(edge: EdgeContext, downstream: Downstream, request: DownstreamRequest) {
     this.#edge = edge;
@@ -127,6 +131,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     this.#upstream = upstream;
     this.#state = STATE.awaitingAnswer;
     this.#progressMs = this.#edge.sweep.nowMs;
+    this.#streamAtMs = this.#edge.clock.elapsed();
     try {
       this.#send(upstream);
     } catch (thrown) {
@@ -224,11 +229,13 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   responseHead(head: ResponseHead, facts: HeaderFacts, body: AnswerBody): void {
     this.#state = STATE.answering;
     this.#status = head.status;
+    this.#answerAtMs = this.#edge.clock.elapsed();
     this.#progressMs = this.#edge.sweep.nowMs;
     this.#downstream.writeHead(head, facts, body);
   }
 
   responseBody(chunk: Buffer): void {
+    this.#answerBytes += chunk.length;
     this.#progressMs = this.#edge.sweep.nowMs;
     if (!this.#downstream.writeBody(chunk)) this.#upstream?.pause();
   }
@@ -246,12 +253,13 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   switched(head: ResponseHead, facts: HeaderFacts, bytes: Duplex): void {
     this.#upstream = undefined;
     this.#status = head.status;
-    this.#finish();
+    this.#answerAtMs = this.#edge.clock.elapsed();
+    this.#end();
     // RFC 9110 6.4.1: neither a 101 nor the 2xx of a CONNECT has a length, whatever its headers say.
     const headers = withoutLength(head.headers);
     const { connection } = this.#downstream;
     const raw = this.#downstream.switchProtocol({ ...head, headers }, facts);
-    this.#edge.relay(this.#tunnel as Tunnel, connection, raw, bytes, this.#principal);
+    this.#edge.relay(this.#tunnel as Tunnel, connection, raw, bytes, this.#recordFrom(), this.#principal);
   }
 
   upstreamDrained(): void {
@@ -302,17 +310,33 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     if (this.#state === STATE.acquiring) this.#pool?.cancel(this);
   }
 
-  #finish(error?: EngineError): void {
+  #end(): void {
     this.#state = STATE.done;
     this.#unfollow?.();
-    this.#edge.record({
-      request: this.request,
-      remoteAddress: this.#downstream.connection.remoteAddress,
+  }
+
+  #finish(error?: EngineError): void {
+    this.#end();
+    this.#edge.record(this.#recordFrom(error));
+  }
+
+  #recordFrom(error?: EngineError): TrafficRecord {
+    const startMs = this.#startMs;
+    return {
+      kind: 'exchange',
+      connection: this.#downstream.connection,
       tunnel: this.#tunnel,
+      request: this.request,
       status: error ? error.row.status : this.#status,
       error,
-      durationMs: this.#edge.clock.elapsed() - this.#startMs,
-    });
+      durationMs: this.#edge.clock.elapsed() - startMs,
+      waitMs: this.#streamAtMs < 0 ? undefined : this.#streamAtMs - startMs,
+      firstByteMs: this.#answerAtMs < 0 ? undefined : this.#answerAtMs - startMs,
+      bytesUp: this.#bodyBytes,
+      bytesDown: this.#answerBytes,
+      endedBy: 'upstream',
+      isBroken: false,
+    };
   }
 }
 

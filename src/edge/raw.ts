@@ -8,11 +8,11 @@
  */
 import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
-import { addressWithPort } from '../base/ip.ts';
 import type { Logger } from '../base/log.ts';
+import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
-import { type RelayResult, relay } from '../stream/relay.ts';
+import { relay } from '../stream/relay.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Admit } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
@@ -37,12 +37,13 @@ export interface RawEdgeNeeds {
   readonly admit: Admit;
   readonly policies: Pick<Policies, 'follow'>;
   readonly dialUpstream: DialUpstream;
+  readonly record: (record: TrafficRecord) => void;
 }
 
 export type RawEdge = ReturnType<typeof createRawEdge>;
 
 export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs: number }) => {
-  const { clock, log, admit, policies, dialUpstream } = needs;
+  const { clock, log, admit, policies, dialUpstream, record } = needs;
   const sockets = new Map<RawSocket, Break>();
   let isDraining = false;
 
@@ -67,7 +68,8 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     tunnel: Tunnel,
     connection: EdgeConnection,
     breakOff: Break,
-  ): Promise<RelayResult> => {
+  ): Promise<TrafficRecord> => {
+    const startMs = clock.elapsed();
     if (isDraining) throw fail('ENGINE_DRAINING');
     // TLS is up by now, and Node can send no alert of its own choice any more: a certificate that proves nothing ends in a break.
     const admission = await admit(tunnel, connection);
@@ -80,9 +82,19 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     const unfollow = policies.follow(tunnel, connection, cut, admission.principal);
     try {
       const stream = await dial(socket, tunnel, connection);
-      const result = await relay(socket, stream.socket, { clock, idleMs, breakOff });
-      if (cause) throw cause;
-      return result;
+      const waitMs = clock.elapsed() - startMs;
+      const end = endFromRelay(await relay(socket, stream.socket, { clock, idleMs, breakOff }), cause);
+      const durationMs = clock.elapsed() - startMs;
+      return {
+        kind: 'stream',
+        connection,
+        tunnel,
+        streamId: stream.id,
+        status: 0,
+        durationMs,
+        waitMs,
+        ...end,
+      };
     } finally {
       unfollow();
     }
@@ -90,24 +102,12 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
 
   const accept = async (...[socket, tunnel, connection, breakOff]: Parameters<typeof serve>) => {
     const startMs = clock.elapsed();
-    const fields = {
-      tunnelId: tunnel.id,
-      hostname: tunnel.properties.hostname,
-      remote: addressWithPort(connection.remoteAddress, connection.remotePort),
-    };
     try {
-      const { cause, ...counts } = await serve(socket, tunnel, connection, breakOff);
-      const durationMs = Math.round(clock.elapsed() - startMs);
-      log.debug(
-        { ...fields, durationMs, ...counts, ...(cause !== undefined && { error: cause }) },
-        'raw stream ended',
-      );
+      record(await serve(socket, tunnel, connection, breakOff));
     } catch (thrown) {
       breakOff(socket);
-      const error = engineErrorFrom(thrown);
-      const { code, errorId } = error;
-      if (code === 'INTERNAL') log.error({ ...fields, code, errorId, error }, 'raw stream failed');
-      else log[code === 'REQUEST_ABORTED' ? 'debug' : 'info']({ ...fields, code, errorId }, error.message);
+      const durationMs = clock.elapsed() - startMs;
+      record(failedRecord('stream', connection, engineErrorFrom(thrown), { tunnel, durationMs }));
     }
   };
 

@@ -15,18 +15,24 @@ export interface ListenAddress {
 
 /**
  * Begins to listen.
+ * @param setting that names the address: an operator who reads that it cannot be used is to know which to change
  * @returns the address as it was bound
  * @throws ADDRESS_IN_USE, ADDRESS_UNAVAILABLE
  */
-export const bind = async (server: Server, { host, port }: ListenAddress): Promise<ListenAddress> => {
+export const bind = async (
+  server: Server,
+  { host, port }: ListenAddress,
+  setting: string,
+): Promise<ListenAddress> => {
   const isAny = host === '' || host === '::';
   try {
     return await attempt(server, { host: isAny ? '::' : host, port });
   } catch (error) {
-    if (isAny && NO_IPV6_CODES.includes(codeOf(error))) return bind(server, { host: '0.0.0.0', port });
+    if (isAny && NO_IPV6_CODES.includes(codeOf(error)))
+      return bind(server, { host: '0.0.0.0', port }, setting);
     const address = addressWithPort(host, port);
-    if (codeOf(error) === 'EADDRINUSE') throw fail('ADDRESS_IN_USE', { address }, error);
-    throw fail('ADDRESS_UNAVAILABLE', { address, reason: codeOf(error) }, error);
+    if (codeOf(error) === 'EADDRINUSE') throw fail('ADDRESS_IN_USE', { address, setting }, error);
+    throw fail('ADDRESS_UNAVAILABLE', { address, setting, reason: codeOf(error) }, error);
   }
 };
 

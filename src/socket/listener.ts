@@ -98,7 +98,7 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
   return {
     async listen() {
       server.on('connection', serverOnConnection).on('drop', serverOnDrop);
-      const address = await bind(server, options.listenAddress);
+      const address = await bind(server, options.listenAddress, 'tls.listen_addr');
       server.on('error', serverOnError);
       return address;
     },

@@ -9,7 +9,7 @@
  */
 import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
+import { type EngineError, type ErrorCode, engineErrorFrom, fail } from '../base/errors.ts';
 import { newErrorId } from '../base/ids.ts';
 import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -29,7 +29,7 @@ import {
 } from './dispatch.ts';
 import { ja4From } from './ja4.ts';
 import { peekClientHello } from './peek.ts';
-import type { PostQuantum } from './post-quantum.ts';
+import { type PostQuantum, X25519_MLKEM768 } from './post-quantum.ts';
 import { refuse } from './refuse.ts';
 import { createTerminator, type Terminator, type TlsPolicy } from './terminate.ts';
 import { createTerminators } from './terminators.ts';
@@ -77,6 +77,10 @@ export interface ReceiverNeeds {
   /** The bytes of a TLS tunnel that is terminated here. */
   readonly onRaw: ConnectionHandler;
   readonly onPassthrough: PassthroughHandler;
+  /** Told of every handshake that is complete. */
+  readonly countHandshake?: (tlsVersion: string, isPostQuantumOffered: boolean) => void;
+  /** Told of every refusal. */
+  readonly countRefusal?: (code: ErrorCode) => void;
 }
 
 export interface ReceiverOptions {
@@ -131,10 +135,13 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
       const { terminator, handler, isPostQuantum } = roomOf(destination);
       const tlsSocket = await terminator.finish(socket, msLeft());
       if (!tlsSocket || tlsSocket.destroyed) return leave();
-      handler(tlsSocket, connectionInfoFrom(tlsSocket, peeked, isPostQuantum));
+      const connection = connectionInfoFrom(tlsSocket, peeked, isPostQuantum);
+      needs.countHandshake?.(connection.tlsVersion, hello.groups.includes(X25519_MLKEM768));
+      handler(tlsSocket, connection);
     } catch (thrown) {
       const error = engineErrorFrom(thrown);
       const errorId = newErrorId();
+      needs.countRefusal?.(error.code);
       logRefusal(error, errorId, remote, hello?.serverName);
       refuse(socket, clock, error, errorId);
     }

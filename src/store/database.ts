@@ -35,6 +35,11 @@ export interface DatabaseOptions {
   /** `create` makes the file and its directory where they are missing, `open` insists on them. */
   readonly mode: 'open' | 'create';
   readonly migrations?: readonly Migration[];
+  /**
+   * For what may be lost: a commit waits neither for the disk nor for long for another program, and space that becomes free can be given back by
+   * `PRAGMA incremental_vacuum`.
+   */
+  readonly isExpendable?: boolean;
 }
 
 const MEMORY = ':memory:';
@@ -42,6 +47,8 @@ const FILE_MODE = 0o600;
 const DIRECTORY_MODE = 0o700;
 // Another process writes for milliseconds; who waits longer than this waits for a program that hangs.
 const BUSY_MS = 5_000;
+// What may be lost is not worth a wait of the whole process.
+const EXPENDABLE_BUSY_MS = 20;
 
 // By the code of SQLite without its extension (SQLITE_IOERR_WRITE is SQLITE_IOERR), or of the file system.
 const PROBLEMS: Readonly<Record<string, string>> = {
@@ -62,7 +69,12 @@ const PROBLEMS: Readonly<Record<string, string>> = {
 };
 
 /** Opens, migrates and returns the database. Throws STORE_UNAVAILABLE or STORE_TOO_NEW. */
-export const openDatabase = ({ path, mode, migrations = MIGRATIONS }: DatabaseOptions): Database => {
+export const openDatabase = ({
+  path,
+  mode,
+  migrations = MIGRATIONS,
+  isExpendable = false,
+}: DatabaseOptions): Database => {
   const guard = <Result>(work: () => Result): Result => {
     try {
       return work();
@@ -72,10 +84,18 @@ export const openDatabase = ({ path, mode, migrations = MIGRATIONS }: DatabaseOp
   };
   const connection = guard(() => {
     if (path !== MEMORY) secureFile(path, mode);
-    return new Sqlite(path, { fileMustExist: path !== MEMORY, timeout: BUSY_MS });
+    return new Sqlite(path, {
+      fileMustExist: path !== MEMORY,
+      timeout: isExpendable ? EXPENDABLE_BUSY_MS : BUSY_MS,
+    });
   });
   try {
-    guard(() => prepare(connection, path, migrations));
+    guard(() => {
+      // It counts only before the file has its first page.
+      if (isExpendable) connection.pragma('auto_vacuum = INCREMENTAL');
+      prepare(connection, path, migrations);
+      if (isExpendable) connection.pragma('synchronous = NORMAL');
+    });
   } catch (thrown) {
     connection.close();
     throw thrown;
@@ -121,6 +141,13 @@ const migrate = (connection: Connection, path: string, migrations: readonly Migr
   for (const { number, sql } of migrations) if (number > found) connection.exec(sql);
   if (found < known) connection.pragma(`user_version = ${known}`);
 };
+
+/** Bytes that a database takes on the disk, with what has not moved into its file yet; 0 as long as there is none. */
+export const databaseBytes = (path: string): number =>
+  [path, `${path}-wal`].reduce(
+    (bytes, file) => bytes + (statSync(file, { throwIfNoEntry: false })?.size ?? 0),
+    0,
+  );
 
 /** What is neither SQLite's nor the file system's is a bug, and passes as it is. */
 const faultFrom = (path: string, thrown: unknown): unknown => {

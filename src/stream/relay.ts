@@ -23,6 +23,10 @@ export interface RelayOptions {
 export interface RelayResult {
   readonly bytesAToB: number;
   readonly bytesBToA: number;
+  /** The side that ended, closed or failed first. */
+  readonly endedBy: 'a' | 'b';
+  /** Whether it was more than both sides saying that they have sent everything. */
+  readonly isBroken: boolean;
   /** The error that ended it; absent when both sides ended or one just closed. */
   readonly cause?: unknown;
 }
@@ -33,12 +37,13 @@ interface Direction {
   readonly isEnded: boolean;
 }
 
-/** Copies one way. `onMove` is called whenever bytes move. */
-const copy = (from: Duplex, to: Duplex, onMove: () => void): Direction => {
+/** Copies one way. `onMove` is called whenever bytes move, `onEnd` when `from` has no more. */
+const copy = (from: Duplex, to: Duplex, onMove: () => void, onEnd: () => void): Direction => {
   let bytes = 0;
   let isEnded = from.readableEnded;
   const end = () => {
     isEnded = true;
+    onEnd();
     to.end();
   };
   if (isEnded) end();
@@ -72,31 +77,41 @@ export const relay = (
 ): Promise<RelayResult> =>
   new Promise((resolve) => {
     let cause: unknown;
+    let endedBy: 'a' | 'b' | undefined;
+    let isBroken = false;
     let openCount = 2;
+    const noteEnd = (side: 'a' | 'b') => {
+      endedBy ??= side;
+    };
     const destroy = (reason?: unknown) => {
       cause ??= reason;
+      isBroken = true;
       if (!a.destroyed) breakOff(a);
       b.destroy();
     };
     const watch = createSilenceWatch(clock, idleMs, () =>
       destroy(fail('STREAM_IDLE', { seconds: idleMs / 1_000 })),
     );
-    const aToB = copy(a, b, watch.touch);
-    const bToA = copy(b, a, watch.touch);
+    const aToB = copy(a, b, watch.touch, () => noteEnd('a'));
+    const bToA = copy(b, a, watch.touch, () => noteEnd('b'));
 
-    const closed = (socket: Duplex, direction: Direction) => {
+    const closed = (side: 'a' | 'b', socket: Duplex, direction: Direction) => {
+      noteEnd(side);
       if (!direction.isEnded || !socket.writableFinished) destroy();
       openCount -= 1;
       if (openCount > 0) return;
       watch.cancel();
-      const counts = { bytesAToB: aToB.bytes, bytesBToA: bToA.bytes };
+      const counts = { bytesAToB: aToB.bytes, bytesBToA: bToA.bytes, endedBy: endedBy ?? side, isBroken };
       resolve(cause === undefined ? counts : { ...counts, cause });
     };
-    const follow = (socket: Duplex, direction: Direction) => {
-      socket.on('error', destroy);
-      if (socket.closed) closed(socket, direction);
-      else socket.once('close', () => closed(socket, direction));
+    const follow = (side: 'a' | 'b', socket: Duplex, direction: Direction) => {
+      socket.on('error', (error) => {
+        noteEnd(side);
+        destroy(error);
+      });
+      if (socket.closed) closed(side, socket, direction);
+      else socket.once('close', () => closed(side, socket, direction));
     };
-    follow(a, aToB);
-    follow(b, bToA);
+    follow('a', a, aToB);
+    follow('b', b, bToA);
   });

@@ -40,6 +40,7 @@ test('secrets, files and required settings are known as such', () => {
     'geoip.database',
     'store.path',
     'audit.path',
+    'records.path',
   ]);
   assert.deepEqual(keysOf('isRequired'), ['engine.host', 'certs.static.cert_file', 'certs.static.key_file']);
 });

@@ -81,6 +81,13 @@ describe('loadConfig', () => {
       store: { path: join(dir, 'engine.db') },
       audit: { path: join(dir, 'audit.db'), size_bytes: 67_108_864, keep_days: 730 },
       metrics: { prometheus: { enabled: false, listen_addr: '127.0.0.1:9090', path: '/metrics' } },
+      records: {
+        enabled: true,
+        path: join(dir, 'records.db'),
+        max_rows: 100_000,
+        max_age_days: 30,
+        log: 'debug',
+      },
       timeouts: {
         stream_request_seconds: 30,
         http_idle_seconds: 90,

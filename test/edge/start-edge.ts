@@ -14,6 +14,7 @@ import type { EdgeConnection } from '../../src/edge/connection.ts';
 import type { EdgeOptions } from '../../src/edge/context.ts';
 import { createEdge } from '../../src/edge/edge.ts';
 import { createPolicies } from '../../src/edge/policies.ts';
+import { createAccessLog } from '../../src/observe/access-log.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
 import { createRouter } from '../../src/tunnel/router.ts';
 import { createFakeClock } from '../support/clock.ts';
@@ -100,6 +101,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
         },
       },
       publicPort: () => 443,
+      record: createAccessLog(log, { level: 'debug' }),
       listenOnPort: (port) => Promise.resolve({ port, close() {} }),
       trustedProxies: createAddressSet([]),
       secureUpstream: (socket) => Promise.resolve({ socket, alpnProtocol: undefined }),

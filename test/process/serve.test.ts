@@ -59,7 +59,7 @@ describe('serve', { concurrency: true }, () => {
     assert.deepEqual([code, stdout], [1, '']);
     assert.equal(
       stderr,
-      `The address ${address} is in use by another program.\nStop that program, or listen elsewhere: tls.listen_addr.\n`,
+      `The address ${address} of tls.listen_addr is in use by another program.\nStop that program, or change the setting that is named.\n`,
     );
   });
 

@@ -11,7 +11,7 @@ const serverFor = (t: TestContext): Server => {
 };
 
 test('port 0 becomes a real one', async (t) => {
-  const { host, port } = await bind(serverFor(t), { host: '127.0.0.1', port: 0 });
+  const { host, port } = await bind(serverFor(t), { host: '127.0.0.1', port: 0 }, 'tls.listen_addr');
   assert.equal(host, '127.0.0.1');
   assert.ok(port > 0);
 });
@@ -25,7 +25,7 @@ test('every address falls back to IPv4 where IPv6 is absent', async (t) => {
     process.nextTick(() => server.emit('error', Object.assign(new Error(), { code: 'EAFNOSUPPORT' })));
     return server;
   }) as typeof server.listen;
-  assert.equal((await bind(server, { host: '::', port: 0 })).host, '0.0.0.0');
+  assert.equal((await bind(server, { host: '::', port: 0 }, 'tls.listen_addr')).host, '0.0.0.0');
   assert.equal(server.listenerCount('error'), 0);
 });
 
@@ -35,14 +35,14 @@ test('a failure names the address and the reason', async (t) => {
   t.after(() => taken.close());
   const { port } = taken.address() as { port: number };
   const server = serverFor(t);
-  await assert.rejects(bind(server, { host: '127.0.0.1', port }), {
+  await assert.rejects(bind(server, { host: '127.0.0.1', port }, 'http.listen_addr'), {
     code: 'ADDRESS_IN_USE',
-    message: `The address 127.0.0.1:${port} is in use by another program.`,
+    message: `The address 127.0.0.1:${port} of http.listen_addr is in use by another program.`,
   });
-  await assert.rejects(bind(server, { host: '192.0.2.1', port: 0 }), {
+  await assert.rejects(bind(server, { host: '192.0.2.1', port: 0 }, 'tls.listen_addr'), {
     code: 'ADDRESS_UNAVAILABLE',
-    message: 'The engine cannot listen on 192.0.2.1:0 (EADDRNOTAVAIL).',
+    message: 'Nothing can listen on the address 192.0.2.1:0 of tls.listen_addr (EADDRNOTAVAIL).',
   });
   // It is still good for an address that works.
-  assert.ok((await bind(server, { host: '127.0.0.1', port: 0 })).port > 0);
+  assert.ok((await bind(server, { host: '127.0.0.1', port: 0 }, 'tls.listen_addr')).port > 0);
 });

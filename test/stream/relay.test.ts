@@ -28,7 +28,9 @@ describe('a relay', () => {
     upstream.end('the whole answer');
     assert.equal(String(await readToEnd(upstream)), 'a question');
     assert.equal(String(await readToEnd(downstream)), 'the whole answer');
-    assert.deepEqual(await result, { bytesAToB: 10, bytesBToA: 16 });
+    const { endedBy, ...counts } = await result;
+    assert.deepEqual(counts, { bytesAToB: 10, bytesBToA: 16, isBroken: false });
+    assert.match(endedBy, /^[ab]$/);
     assert.equal(clock.pendingCount, 0);
   });
 
@@ -71,7 +73,12 @@ describe('a relay', () => {
     const [up, down] = await Promise.all([readToEnd(upstream), readToEnd(downstream)]);
     assert.ok(up.equals(sent));
     assert.ok(down.equals(sent));
-    assert.deepEqual(await result, { bytesAToB: sent.length, bytesBToA: sent.length });
+    assert.deepEqual(await result, {
+      bytesAToB: sent.length,
+      bytesBToA: sent.length,
+      endedBy: 'a',
+      isBroken: false,
+    });
   });
 
   test('stops reading from a side whose peer does not read', async () => {
@@ -153,7 +160,7 @@ describe('a relay', () => {
     assert.equal(String(await readToEnd(upstream)), '');
     upstream.end('answer');
     assert.equal(String(await readToEnd(downstream)), 'answer');
-    assert.deepEqual(await result, { bytesAToB: 0, bytesBToA: 6 });
+    assert.deepEqual(await result, { bytesAToB: 0, bytesBToA: 6, endedBy: 'a', isBroken: false });
   });
 
   test('destroys the second side when the first is closed already', async () => {
@@ -166,4 +173,30 @@ describe('a relay', () => {
     assert.ok(b.destroyed);
     assert.equal(clock.pendingCount, 0);
   });
+});
+
+describe('the end of a relay', () => {
+  for (const [first, side] of [
+    ['downstream', 'a'],
+    ['upstream', 'b'],
+  ] as const) {
+    const second = first === 'downstream' ? 'upstream' : 'downstream';
+
+    test(`is told as whole, and as begun by the ${first} that ended first`, async () => {
+      const { result, ...ends } = start();
+      ends[first].end();
+      await readToEnd(ends[second]);
+      ends[second].end();
+      ends[first].resume();
+      const { endedBy, isBroken } = await result;
+      assert.deepEqual({ endedBy, isBroken }, { endedBy: side, isBroken: false });
+    });
+
+    test(`is told as a break by the ${first} that failed`, async () => {
+      const { result, a, b } = start();
+      (side === 'a' ? a : b).destroy(new Error('reset'));
+      const { endedBy, isBroken } = await result;
+      assert.deepEqual({ endedBy, isBroken }, { endedBy: side, isBroken: true });
+    });
+  }
 });

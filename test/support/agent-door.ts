@@ -78,6 +78,7 @@ export const startDoor = async (t: TestContext) => {
       verifyCredential,
       verifyCertificate,
       reservePort: async () => undefined,
+      record: () => {},
       privateEdge: {
         dialUpstream: (tunnel, { remoteAddress }, signal) =>
           door.dialBack(tunnel, { address: remoteAddress }, signal),

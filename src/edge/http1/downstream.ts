@@ -9,6 +9,7 @@
 import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { failedRecord } from '../../base/record.ts';
 import type { Swept } from '../../base/time.ts';
 import type { EdgeConnection } from '../connection.ts';
 import type { EdgeContext } from '../context.ts';
@@ -272,13 +273,7 @@ export class Http1Downstream implements Downstream, Swept {
     this.#exchange = undefined;
     const isAnswering = exchange?.isAnswering;
     if (exchange) exchange.downstreamGone(error);
-    else
-      this.#edge.record({
-        error,
-        status: error.row.status,
-        remoteAddress: this.connection.remoteAddress,
-        durationMs: 0,
-      });
+    else this.#edge.record(failedRecord('exchange', this.connection, error));
     if (isAnswering) this.#socket.destroy();
     else this.#writeRefusal(error, undefined);
   }

@@ -17,6 +17,7 @@ import {
 import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { failedRecord } from '../../base/record.ts';
 import type { Swept } from '../../base/time.ts';
 import type { EdgeConnection } from '../connection.ts';
 import type { EdgeContext } from '../context.ts';
@@ -191,12 +192,7 @@ class Http2Downstream implements Downstream {
         thrown instanceof SyntaxError
           ? fail('REQUEST_MALFORMED', { problem: thrown.message })
           : engineErrorFrom(thrown);
-      this.#edge.record({
-        error,
-        status: error.row.status,
-        remoteAddress: this.connection.remoteAddress,
-        durationMs: 0,
-      });
+      this.#edge.record(failedRecord('exchange', this.connection, error));
       this.refuse(error);
     }
   }

@@ -1,0 +1,201 @@
+/**
+ * The SQL of records: what happened to exchanges and streams, in a capped file of its own.
+ *
+ * Flow: observe/records.ts appends batches and searches.
+ * Invariant: ids grow, and none is given twice as long as the file is open, so that a search can go on where it ended. A batch is a
+ * bounded amount of work, also after the caps were lowered.
+ * Limits: countMax and ageMsMax (options), recordsPrunedMax, recordsVacuumPagesMax, recordsFoundMax.
+ */
+import { LIMITS } from '../base/limits.ts';
+import { type Connection, type Database, openDatabase } from './database.ts';
+import type { Migration } from './migrations.ts';
+
+type Text = string | null;
+
+/** One record as it is kept; null is what was not known, or is not there. Times are in milliseconds, `at` since 1970. */
+export interface StoredRecord {
+  readonly at: number;
+  readonly kind: string;
+  readonly duration_ms: number;
+  readonly wait_ms: number | null;
+  readonly first_byte_ms: number | null;
+  readonly address: string;
+  readonly port: number;
+  readonly country: Text;
+  readonly server_name: Text;
+  readonly alpn: Text;
+  readonly tls_version: Text;
+  readonly cipher: Text;
+  /** 1 or 0. */
+  readonly post_quantum: number | null;
+  readonly ja4: Text;
+  readonly protocol: Text;
+  readonly method: Text;
+  readonly host: Text;
+  /** Without the query. */
+  readonly path: Text;
+  readonly user_agent: Text;
+  readonly tunnel_id: Text;
+  readonly tunnel_name: Text;
+  readonly agent_id: Text;
+  readonly credential_id: Text;
+  readonly stream_id: Text;
+  readonly dialer_credential_id: Text;
+  /** `allowed` or `denied`; null where no tunnel was found to judge it. */
+  readonly decision: Text;
+  readonly status: number;
+  readonly code: Text;
+  readonly error_id: Text;
+  readonly bytes_up: number;
+  readonly bytes_down: number;
+  readonly ended_by: string;
+  readonly reason: string;
+}
+
+/** A stored record with its number: the higher, the later. */
+export type FoundRecord = StoredRecord & { readonly id: number };
+
+/** What to look for; every field that is there must fit. */
+export interface RecordsQuery {
+  readonly host?: string;
+  readonly status?: number;
+  readonly code?: string;
+  readonly address?: string;
+  readonly tunnelId?: string;
+  /** Only what came before this record. */
+  readonly beforeId?: number;
+  readonly limit: number;
+}
+
+export interface RecordsOptions {
+  readonly path: string;
+  readonly countMax: number;
+  readonly ageMsMax: number;
+}
+
+/** The open file. Everything in it throws STORE_UNAVAILABLE. */
+export interface RecordsTable {
+  /** Adds a batch and removes what is beyond the caps. */
+  append(records: readonly StoredRecord[], nowMs: number): void;
+  /** The newest first. */
+  search(query: RecordsQuery): FoundRecord[];
+  close(): void;
+}
+
+const COLUMNS = {
+  at: 'INTEGER NOT NULL',
+  kind: 'TEXT NOT NULL',
+  duration_ms: 'REAL NOT NULL',
+  wait_ms: 'REAL',
+  first_byte_ms: 'REAL',
+  address: 'TEXT NOT NULL',
+  port: 'INTEGER NOT NULL',
+  country: 'TEXT',
+  server_name: 'TEXT',
+  alpn: 'TEXT',
+  tls_version: 'TEXT',
+  cipher: 'TEXT',
+  post_quantum: 'INTEGER',
+  ja4: 'TEXT',
+  protocol: 'TEXT',
+  method: 'TEXT',
+  host: 'TEXT',
+  path: 'TEXT',
+  user_agent: 'TEXT',
+  tunnel_id: 'TEXT',
+  tunnel_name: 'TEXT',
+  agent_id: 'TEXT',
+  credential_id: 'TEXT',
+  stream_id: 'TEXT',
+  dialer_credential_id: 'TEXT',
+  decision: 'TEXT',
+  status: 'INTEGER NOT NULL',
+  code: 'TEXT',
+  error_id: 'TEXT',
+  bytes_up: 'INTEGER NOT NULL',
+  bytes_down: 'INTEGER NOT NULL',
+  ended_by: 'TEXT NOT NULL',
+  reason: 'TEXT NOT NULL',
+} as const satisfies Record<keyof StoredRecord, string>;
+const NAMES = Object.keys(COLUMNS) as (keyof StoredRecord)[];
+
+const MIGRATIONS: readonly Migration[] = [
+  {
+    number: 1,
+    reason:
+      'one row for each exchange and stream; no index but the id, as writing must be cheap and the rows are capped',
+    sql: `CREATE TABLE records (id INTEGER PRIMARY KEY, ${NAMES.map((name) => `${name} ${COLUMNS[name]}`).join(', ')}) STRICT;`,
+  },
+];
+
+/** Opens the file, or makes it. Throws STORE_UNAVAILABLE or STORE_TOO_NEW. */
+export const openRecordsTable = (options: RecordsOptions): RecordsTable => {
+  const { path } = options;
+  const database = openDatabase({ path, mode: 'create', migrations: MIGRATIONS, isExpendable: true });
+  const insert = database.use((connection) =>
+    connection.prepare(
+      `INSERT INTO records (id, ${NAMES.join(', ')}) VALUES (?, ${NAMES.map(() => '?').join(', ')})`,
+    ),
+  );
+  let lastId = edgeId(database, 'max');
+
+  return {
+    append(records, nowMs) {
+      database.transact((connection) => {
+        let id = lastId;
+        for (const record of records) insert.run(++id, ...NAMES.map((name) => record[name]));
+        prune(connection, id, nowMs, options);
+        // Ids of a batch that was rolled back are free.
+        lastId = id;
+      });
+      database.use((connection) => connection.pragma(`incremental_vacuum(${LIMITS.recordsVacuumPagesMax})`));
+    },
+
+    search: (query) => database.use((connection) => searchIn(connection, query)),
+
+    close: () => database.close(),
+  };
+};
+
+const edgeId = (database: Database, edge: 'min' | 'max'): number =>
+  database.use(
+    (connection) =>
+      connection.prepare<[], number | null>(`SELECT ${edge}(id) FROM records`).pluck().get() ?? 0,
+  );
+
+const prune = (
+  connection: Connection,
+  lastId: number,
+  nowMs: number,
+  { countMax, ageMsMax }: RecordsOptions,
+): void => {
+  const firstId = connection.prepare<[], number | null>('SELECT min(id) FROM records').pluck().get();
+  if (firstId == null) return;
+  // Ids are in the order of ends, so the scan stops at the first that is young enough.
+  const firstYoung = connection
+    .prepare<[number], number>('SELECT id FROM records WHERE at + duration_ms >= ? ORDER BY id LIMIT 1')
+    .pluck()
+    .get(nowMs - ageMsMax);
+  const keptFrom = Math.max(lastId - countMax + 1, firstYoung ?? lastId + 1);
+  if (keptFrom <= firstId) return;
+  connection
+    .prepare('DELETE FROM records WHERE id < ?')
+    .run(Math.min(keptFrom, firstId + LIMITS.recordsPrunedMax));
+};
+
+const searchIn = (connection: Connection, query: RecordsQuery): FoundRecord[] => {
+  const { host, status, code, address, tunnelId, beforeId, limit } = query;
+  const asked = { host, status, code, address, tunnel_id: tunnelId };
+  const conditions = Object.entries(asked).filter(([, value]) => value !== undefined);
+  const where = conditions.map(([name]) => `${name} = ?`);
+  if (beforeId !== undefined) where.push('id < ?');
+  return connection
+    .prepare<unknown[], FoundRecord>(
+      `SELECT * FROM records ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY id DESC LIMIT ?`,
+    )
+    .all(
+      ...conditions.map(([, value]) => value),
+      ...(beforeId === undefined ? [] : [beforeId]),
+      Math.min(limit, LIMITS.recordsFoundMax),
+    );
+};

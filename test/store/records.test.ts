@@ -1,0 +1,131 @@
+/** The file of records: capped, searched from the newest, readable by its owner alone. */
+import assert from 'node:assert/strict';
+import { statSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, type TestContext, test } from 'node:test';
+import { LIMITS } from '../../src/base/limits.ts';
+import { storedFrom } from '../../src/observe/stored-record.ts';
+import { databaseBytes, openDatabase } from '../../src/store/database.ts';
+import { openRecordsTable, type StoredRecord } from '../../src/store/records.ts';
+import { exchangeOf } from '../observe/traffic.ts';
+import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
+
+const NOW_MS = 1_800_000_000_000;
+const DAY_MS = 86_400_000;
+const EXAMPLE = storedFrom(exchangeOf(), NOW_MS, () => undefined);
+const rows = (count: number, overrides: Partial<StoredRecord> = {}) =>
+  new Array<StoredRecord>(count).fill({ ...EXAMPLE, ...overrides });
+
+const open = (
+  t: TestContext,
+  { path = join(makeTemporaryDirectory(t), 'records.db'), countMax = 1_000 } = {},
+) => {
+  const table = openRecordsTable({ path, countMax, ageMsMax: 30 * DAY_MS });
+  t.after(() => table.close());
+  return { table, path };
+};
+
+test('what is appended is found as it was, with a number that grows, also in a file that is opened again', (t) => {
+  const { table, path } = open(t);
+  table.append(rows(2), NOW_MS);
+  table.close();
+  const again = open(t, { path });
+  again.table.append(rows(1), NOW_MS);
+  const found = again.table.search({ limit: 10 });
+  assert.deepEqual(found[0], { ...EXAMPLE, id: 3 });
+  assert.deepEqual(
+    found.map(({ id }) => id),
+    [3, 2, 1],
+  );
+});
+
+test('the file is its owner’s alone', (t) => {
+  const { table, path } = open(t);
+  table.append(rows(1), NOW_MS);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  assert.ok(databaseBytes(path) > 0);
+});
+
+test('a file that another program keeps locked is an error soon, and not a wait', (t) => {
+  const { table, path } = open(t);
+  table.append(rows(1), NOW_MS);
+  const other = openDatabase({ path, mode: 'open', migrations: [{ number: 1, reason: '', sql: '' }] });
+  t.after(() => other.close());
+  other.use((connection) => connection.exec('BEGIN IMMEDIATE'));
+  const startMs = performance.now();
+  assert.throws(() => table.append(rows(1), NOW_MS), { code: 'STORE_UNAVAILABLE', message: /locked/ });
+  assert.ok(performance.now() - startMs < 1_000);
+  other.use((connection) => connection.exec('ROLLBACK'));
+  table.append(rows(1), NOW_MS);
+  assert.equal(table.search({ limit: 10 }).length, 2);
+});
+
+describe('a search', () => {
+  const start = (t: TestContext) => {
+    const { table } = open(t);
+    table.append(
+      [
+        { ...EXAMPLE, status: 200 },
+        { ...EXAMPLE, status: 404, code: 'HOST_UNKNOWN', tunnel_id: null, host: 'other.t.localhost' },
+        { ...EXAMPLE, status: 403, code: 'ADDRESS_FORBIDDEN', address: '198.51.100.7' },
+      ],
+      NOW_MS,
+    );
+    return (query: Parameters<typeof table.search>[0]) => table.search(query).map(({ id }) => id);
+  };
+
+  test('finds by host, status, code, address and tunnel, and by all of them at once', (t) => {
+    const find = start(t);
+    assert.deepEqual(find({ host: 'other.t.localhost', limit: 10 }), [2]);
+    assert.deepEqual(find({ status: 200, limit: 10 }), [1]);
+    assert.deepEqual(find({ code: 'ADDRESS_FORBIDDEN', limit: 10 }), [3]);
+    assert.deepEqual(find({ address: '192.0.2.1', limit: 10 }), [2, 1]);
+    assert.deepEqual(find({ tunnelId: 'tun_1', limit: 10 }), [3, 1]);
+    assert.deepEqual(find({ tunnelId: 'tun_1', status: 403, limit: 10 }), [3]);
+    assert.deepEqual(find({ host: "' OR 1=1 --", limit: 10 }), []);
+  });
+
+  test('goes on where it ended', (t) => {
+    const find = start(t);
+    assert.deepEqual(find({ limit: 2 }), [3, 2]);
+    assert.deepEqual(find({ limit: 2, beforeId: 2 }), [1]);
+  });
+});
+
+describe('the caps', () => {
+  test('keep the newest rows', (t) => {
+    const { table } = open(t, { countMax: 1_000 });
+    for (let batch = 0; batch < 6; batch += 1) table.append(rows(256), NOW_MS);
+    const found = table.search({ limit: LIMITS.recordsFoundMax });
+    assert.deepEqual([found.length, found[0]?.id, found.at(-1)?.id], [1_000, 1_536, 537]);
+  });
+
+  test('remove what is too old, by when it ended', (t) => {
+    const { table } = open(t);
+    table.append([...rows(3), ...rows(1, { duration_ms: 20 * DAY_MS })], NOW_MS);
+    table.append(rows(1, { at: NOW_MS + 31 * DAY_MS }), NOW_MS + 31 * DAY_MS);
+    assert.deepEqual(
+      table.search({ limit: 10 }).map(({ id }) => id),
+      [5, 4],
+    );
+  });
+
+  test('that were lowered are reached in steps, and give the space back', (t) => {
+    const { table, path } = open(t, { countMax: 100_000 });
+    for (let batch = 0; batch < 20; batch += 1) table.append(rows(256), NOW_MS);
+    table.close();
+    const bytesBefore = databaseBytes(path);
+    const lowered = open(t, { path, countMax: 1_000 });
+    const countAfterOne = () => {
+      lowered.table.append(rows(1), NOW_MS);
+      const [newest] = lowered.table.search({ limit: 1 });
+      const found = lowered.table.search({ limit: 1, beforeId: (newest?.id ?? 0) - 1_000 });
+      return found.length;
+    };
+    assert.equal(countAfterOne(), 1, 'not all at once');
+    for (let step = 0; step < 5; step += 1) countAfterOne();
+    assert.equal(countAfterOne(), 0);
+    lowered.table.close();
+    assert.ok(databaseBytes(path) < bytesBefore / 2);
+  });
+});
