@@ -349,3 +349,27 @@ describe('the memory of verified tokens', () => {
     assert.notEqual(await credentials.verify(shared({ sub: 'ci' })), before);
   });
 });
+
+describe('a token that is known', () => {
+  test('is one that was verified, until it expires', async (t) => {
+    const { credentials, clock } = setUp(t);
+    const { record, token } = await credentials.createToken({ ...ORDER, expiresAt: clock.now() + 60_000 });
+    assert.equal(credentials.knownToken(token), undefined);
+    await credentials.verify(token);
+    assert.equal(credentials.knownToken(token)?.credentialId, record.id);
+    assert.equal(credentials.knownToken(`${token}x`), undefined);
+    assert.equal(credentials.knownToken('x'.repeat(LIMITS.tokenCharsMax + 1)), undefined);
+    clock.advance(60_000);
+    assert.equal(credentials.knownToken(token), undefined);
+  });
+
+  test('is forgotten with the first change of another process', async (t) => {
+    const where = onDisk(t);
+    const { credentials } = setUp(t, where);
+    const { token } = await credentials.createToken(ORDER);
+    await credentials.verify(token);
+    setUp(t, where).credentials.revokeToken('agent');
+    assert.equal(credentials.knownToken(token), undefined);
+    await assert.rejects(credentials.verify(token), { code: 'TOKEN_REVOKED' });
+  });
+});
