@@ -7,7 +7,7 @@ import { fail } from '../../src/base/errors.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { eventually } from '../support/eventually.ts';
 import { openWatcher, TRANSPORTS, type WatchAsk } from '../support/watcher.ts';
-import { AGENTS, ownerOf, READER, startApi, until } from './start-api.ts';
+import { AGENTS, ownerOf, READER, startApi, turn, until } from './start-api.ts';
 
 const FIRST = ownerOf(AGENTS[0]!);
 
@@ -76,6 +76,22 @@ for (const transport of TRANSPORTS)
       assert.deepEqual(watcher.comments, [transport === 'sse' ? ': TOKEN_REVOKED' : '1008 TOKEN_REVOKED']);
     });
 
+    test('that does not read is cut, and reads why once it does', async (t) => {
+      const { api, registry, port } = await startApi(t);
+      const watcher = await openWatcher(transport, { port }, { token: READER });
+      await watcher.count(1);
+      watcher.pause();
+      const labels = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`k${i}`, 'x'.repeat(1_000)]));
+      while (api.slowWatcherCount === 0) {
+        for (let i = 0; i < 20; i++) registry.close(registry.open(FIRST, { labels }).id);
+        await turn();
+      }
+      watcher.resume();
+      await watcher.ended;
+      assert.deepEqual(watcher.comments, [transport === 'sse' ? ': WATCHER_SLOW' : '1013 WATCHER_SLOW']);
+      watcher.inventory();
+    });
+
     test('that is told to end and does not read is cut after lingerMsMax', async (t) => {
       const { api, clock, registry, port } = await startApi(t);
       const watcher = await openWatcher(transport, { port }, { token: READER });
@@ -84,7 +100,7 @@ for (const transport of TRANSPORTS)
       // More than the kernel takes for a socket that nobody reads.
       const labels = Object.fromEntries(Array.from({ length: 25 }, (_, i) => [`k${i}`, 'x'.repeat(1_000)]));
       for (let i = 0; i < 400; i++) registry.open(FIRST, { labels });
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
       api.recheck(() => false);
       clock.advance(LIMITS.lingerMsMax);
       await until(() => api.watcherCount === 0 && api.connectionCount === 0);
