@@ -156,6 +156,7 @@ export const ERRORS = {
   GEOIP_DATABASE_INVALID: row(500, 2000, 'operator', false, 'The GeoIP database cannot be used: {problem}.', 'Check geoip.database: it must be a MaxMind file (.mmdb) that knows countries, such as GeoLite2-Country.'),
   STORE_UNAVAILABLE: row(500, 9000, 'operator', false, 'The database {path} cannot be used: {problem}.', 'Check the path, its owner and the free space of the disk.'),
   STORE_TOO_NEW: row(500, 9000, 'operator', false, 'The database {path} was written by a newer engine (schema {found}, this engine knows {known}).', 'Use that newer engine, or restore a backup.'),
+  ADDON_UNAVAILABLE: row(500, 9000, 'operator', false, 'A native part of the engine cannot be loaded from {directory}: {reason}.', 'Set TMPDIR to a directory in which this user may make files and run programs.'),
   CREDENTIAL_NOT_FOUND: row(404, 2000, 'operator', false, 'No credential of this kind has the id or name {id}.', 'See `rstream-engine-ce token list`, `app list` and `cert list`.'),
   CREDENTIAL_INVALID: row(400, 2000, 'operator', false, 'The credential was not made or changed: {problem}.', 'Correct what is named.'),
   KEY_NOT_ROTATABLE: row(409, 2000, 'operator', false, 'The signing key comes from the environment and is not rotated here.', 'Set another key there; all tokens of the old one end with it.'),

@@ -30,6 +30,7 @@ describe('the command line', { concurrency: true }, () => {
       'audit',
       'forward',
       'dial',
+      'licenses',
       'version',
     ])
       assert.match(stdout, new RegExp(`^ {2}${command}\\b`, 'm'));
