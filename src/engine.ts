@@ -56,6 +56,8 @@ export interface Engine {
   start(): Promise<{ host: string; port: number }>;
   /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest; the same end for all who call. */
   stop(): Promise<void>;
+  /** Puts the rules and the drain time of another configuration into force (cli/reload.ts); the rest of it is not looked at. */
+  reload(config: Config): void;
   counts(): EngineCounts;
 }
 
@@ -69,6 +71,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const publicPort = () => config.tls.public_port ?? listeningPort;
   const secondsOf = (seconds: number) => seconds * 1_000;
   const { timeouts } = config;
+  let drainMs = secondsOf(timeouts.drain_seconds);
 
   const tlsVersionMin = TLS_VERSIONS[config.tls.min_version];
   const publishedVersionMin = config.policy.tls_min_version === 'tls1.3' ? 'TLSv1.3' : tlsVersionMin;
@@ -248,7 +251,6 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     edge.drain();
     door.drain();
     const startMs = clock.elapsed();
-    const drainMs = secondsOf(timeouts.drain_seconds);
     // Agents that have been told are given a moment to read it; work is given its time.
     const waitMs = () =>
       isBusy() ? drainMs : door.counts().sessions > 0 ? Math.min(drainMs, LIMITS.goodbyeMsMax) : 0;
@@ -277,6 +279,11 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     stop() {
       stopped ??= drainAndDestroy();
       return stopped;
+    },
+
+    reload(next) {
+      drainMs = secondsOf(next.timeouts.drain_seconds);
+      policies.replaceRules(engineRulesFrom(next));
     },
 
     counts: () => {

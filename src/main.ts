@@ -39,6 +39,7 @@ const context: CliContext = {
   print: (line) => process.stdout.write(`${line}\n`),
   tell: (line) => process.stderr.write(`${line}\n`),
   stopSignal: stop.signal,
+  onHangup: (listener) => process.on('SIGHUP', listener),
   stdin: process.stdin,
   stdout: process.stdout,
 };
