@@ -28,6 +28,8 @@ describe('the command line', { concurrency: true }, () => {
       'cert',
       'key',
       'audit',
+      'backup',
+      'restore',
       'forward',
       'dial',
       'licenses',
