@@ -157,6 +157,7 @@ export const ERRORS = {
   STORE_UNAVAILABLE: row(500, 9000, 'operator', false, 'The database {path} cannot be used: {problem}.', 'Check the path, its owner and the free space of the disk.'),
   STORE_TOO_NEW: row(500, 9000, 'operator', false, 'The database {path} was written by a newer engine (schema {found}, this engine knows {known}).', 'Use that newer engine, or restore a backup.'),
   ADDON_UNAVAILABLE: row(500, 9000, 'operator', false, 'A native part of the engine cannot be loaded from {directory}: {reason}.', 'Set TMPDIR to a directory in which this user may make files and run programs.'),
+  DOCTOR_FOUND: row(500, 9000, 'operator', false, 'The engine has {count} faults.', 'Correct what the lines that begin with fault say.'),
   BACKUP_INVALID: row(400, 2000, 'operator', false, 'The backup {path} cannot be used: {problem}.', 'Check the file and its passphrase (--passphrase-file), or use an older backup.'),
   BACKUP_FAILED: row(500, 9000, 'operator', false, '{path} could not be read or written: {problem}.', 'Check the path, its owner and the free space of the disk.'),
   CREDENTIAL_NOT_FOUND: row(404, 2000, 'operator', false, 'No credential of this kind has the id or name {id}.', 'See `rstream-engine-ce token list`, `app list` and `cert list`.'),
