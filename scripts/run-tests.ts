@@ -1,20 +1,28 @@
 /**
  * Lists the test files and runs them with node:test; `npm test -- socket tunnel/address` runs those whose path contains a given text.
  *
+ * With RSTREAM_TEST_EXECUTABLE (`npm run test:binary`) test/process and test/binary run that program instead of the source.
  * Why a list of our own: globs on the test command line came with Node 21.
  */
 import { spawn } from 'node:child_process';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const wanted = process.argv.slice(2);
+const executable = process.env.RSTREAM_TEST_EXECUTABLE;
 
-// test/interop has its own command: it needs Go and Python.
+if (executable !== undefined && !existsSync(executable)) {
+  console.error(`there is no ${executable}: make it with npm run build`);
+  process.exit(1);
+}
+
+// test/interop and test/binary have their own commands: one needs Go and Python, the other what `npm run build` makes.
 const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
   .filter((path) => path.endsWith('.test.ts') && !path.startsWith('interop'))
+  .filter((path) => executable !== undefined || !path.startsWith('binary'))
   .filter((path) => wanted.length === 0 || wanted.some((part) => path.includes(part)))
   .map((path) => relative(process.cwd(), join(root, 'test', path)))
   .sort();

@@ -64,6 +64,8 @@ export interface Engine {
   start(): Promise<{ host: string; port: number }>;
   /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest; the same end for all who call. */
   stop(): Promise<void>;
+  /** Puts the rules and the drain time of another configuration into force (cli/reload.ts); the rest of it is not looked at. */
+  reload(config: Config): void;
   counts(): EngineCounts;
   /** What happened to exchanges and streams; absent where it is not kept (`records.enabled`). */
   readonly records: Pick<Records, 'search'> | undefined;
@@ -79,6 +81,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const publicPort = () => config.tls.public_port ?? listeningPort;
   const secondsOf = (seconds: number) => seconds * 1_000;
   const { timeouts } = config;
+  let drainMs = secondsOf(timeouts.drain_seconds);
 
   const tlsVersionMin = TLS_VERSIONS[config.tls.min_version];
   const publishedVersionMin = config.policy.tls_min_version === 'tls1.3' ? 'TLSv1.3' : tlsVersionMin;
@@ -324,7 +327,6 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     api.drain();
     door.drain();
     const startMs = clock.elapsed();
-    const drainMs = secondsOf(timeouts.drain_seconds);
     // Agents and watchers that have been told are given a moment to read it; work is given its time.
     const isParting = () => door.counts().sessions > 0 || api.watcherCount > 0;
     const waitMs = () => (isBusy() ? drainMs : isParting() ? Math.min(drainMs, LIMITS.goodbyeMsMax) : 0);
@@ -361,6 +363,10 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     },
 
     records,
+    reload(next) {
+      drainMs = secondsOf(next.timeouts.drain_seconds);
+      policies.replaceRules(engineRulesFrom(next));
+    },
 
     counts: () => {
       const { sessions, dials, streams } = door.counts();

@@ -5,19 +5,28 @@
  */
 import { Command, CommanderError } from 'commander';
 import { EngineError } from './base/errors.ts';
-import { registerApp } from './cli/app.ts';
-import { registerAudit } from './cli/audit.ts';
-import { registerCert } from './cli/cert.ts';
-import { registerCheckConfig } from './cli/check-config.ts';
 import type { CliContext } from './cli/context.ts';
-import { registerDial } from './cli/dial.ts';
-import { registerForward } from './cli/forward.ts';
-import { registerInit } from './cli/init.ts';
-import { registerKey } from './cli/key.ts';
-import { registerQuickstart } from './cli/quickstart.ts';
-import { registerServe } from './cli/serve.ts';
-import { registerToken } from './cli/token.ts';
 import { VERSION } from './version.ts';
+
+/** Each command by the module that adds it. Only the one that is asked for is loaded: all together take longer than most commands run. */
+const COMMANDS: Readonly<Record<string, () => Promise<(program: Command, context: CliContext) => void>>> = {
+  serve: async () => (await import('./cli/serve.ts')).registerServe,
+  init: async () => (await import('./cli/init.ts')).registerInit,
+  quickstart: async () => (await import('./cli/quickstart.ts')).registerQuickstart,
+  'check-config': async () => (await import('./cli/check-config.ts')).registerCheckConfig,
+  token: async () => (await import('./cli/token.ts')).registerToken,
+  app: async () => (await import('./cli/app.ts')).registerApp,
+  cert: async () => (await import('./cli/cert.ts')).registerCert,
+  key: async () => (await import('./cli/key.ts')).registerKey,
+  audit: async () => (await import('./cli/audit.ts')).registerAudit,
+  doctor: async () => (await import('./cli/doctor.ts')).registerDoctor,
+  backup: async () => (await import('./cli/backup.ts')).registerBackup,
+  restore: async () => (await import('./cli/restore.ts')).registerRestore,
+  forward: async () => (await import('./cli/forward.ts')).registerForward,
+  dial: async () => (await import('./cli/dial.ts')).registerDial,
+  licenses: async () => (await import('./cli/licenses.ts')).registerLicenses,
+};
+const VERSION_WORDS = ['version', '--version', '-V'];
 
 const stop = new AbortController();
 const onSignal = () => {
@@ -33,42 +42,29 @@ const context: CliContext = {
   print: (line) => process.stdout.write(`${line}\n`),
   tell: (line) => process.stderr.write(`${line}\n`),
   stopSignal: stop.signal,
+  onHangup: (listener) => process.on('SIGHUP', listener),
   stdin: process.stdin,
   stdout: process.stdout,
 };
 
-const program = new Command('rstream-engine-ce')
-  .description('A self-hosted tunnel engine for rstream agents.')
-  .version(VERSION, '-V, --version')
-  .configureOutput({ outputError: (text) => context.tell(text.trim()) })
-  .showHelpAfterError('See `rstream-engine-ce help`.')
-  .exitOverride();
-
-registerServe(program, context);
-registerInit(program, context);
-registerQuickstart(program, context);
-registerCheckConfig(program, context);
-registerToken(program, context);
-registerApp(program, context);
-registerCert(program, context);
-registerKey(program, context);
-registerAudit(program, context);
-registerForward(program, context);
-registerDial(program, context);
-program
-  .command('version')
-  .description('print the version')
-  .action(() => context.print(VERSION));
-
-try {
+const run = async (word = ''): Promise<void> => {
+  const program = new Command('rstream-engine-ce')
+    .description('A self-hosted tunnel engine for rstream agents.')
+    .version(VERSION, '-V, --version')
+    .configureOutput({ outputError: (text) => context.tell(text.trim()) })
+    .showHelpAfterError('See `rstream-engine-ce help`.')
+    .exitOverride();
+  const wanted = Object.hasOwn(COMMANDS, word) ? [word] : Object.keys(COMMANDS);
+  if (!VERSION_WORDS.includes(word))
+    for (const name of wanted) (await COMMANDS[name]?.())?.(program, context);
+  program
+    .command('version')
+    .description('print the version')
+    .action(() => context.print(VERSION));
   await program.parseAsync();
-} catch (thrown) {
-  process.exitCode = report(thrown);
-}
-// Whatever a library may have left open: the command is over.
-process.exit();
+};
 
-function report(thrown: unknown): number {
+const codeFrom = (thrown: unknown): number => {
   // Help and version end this way too; commander has said all there is to say.
   if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? 0 : 2;
   if (!(thrown instanceof EngineError)) {
@@ -77,4 +73,10 @@ function report(thrown: unknown): number {
   }
   context.tell(`${thrown.message}\n${thrown.row.advice}`);
   return thrown.code === 'USAGE' ? 2 : 1;
-}
+};
+
+// Not awaited: the binary's bundle is CommonJS, which cannot. And always an exit: whatever a library may have left open, the command is over.
+run(process.argv[2]).then(
+  () => process.exit(),
+  (thrown) => process.exit(codeFrom(thrown)),
+);

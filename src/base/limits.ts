@@ -27,6 +27,12 @@ export const LIMITS = {
   certificateCheckMs: 1_000,
   /** The GeoIP database is looked at this often: a stat call a second costs nothing. */
   geoipCheckMs: 1_000,
+  /** Bytes of a backup that are sealed and held at once. */
+  archiveRecordBytes: 65_536,
+  /** A line in a backup: a path of 4,096 bytes (PATH_MAX), twice that when escaped, and its sum. */
+  archiveLineBytesMax: 16_384,
+  /** Files in a backup: configuration, keys and databases are ten. */
+  backupFilesMax: 100,
   /** TLS policies of published names that are ready at the same time: a context of OpenSSL is about 100 KiB. */
   tlsPoliciesMax: 128,
   /** Age at which the key that seals session tickets is replaced. Tickets are good for five minutes, so few are lost with it. */

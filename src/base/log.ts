@@ -39,6 +39,11 @@ export interface Logger {
   child(fields: LogFields): Logger;
 }
 
+/** A logger whose level can change; one that it was the parent of before keeps the level that it got. */
+export interface RootLogger extends Logger {
+  level: LogLevel;
+}
+
 const serializeError = (thrown: unknown): unknown => {
   if (thrown instanceof EngineError) {
     const cause = thrown.cause === undefined ? undefined : serializeError(thrown.cause);
@@ -55,7 +60,7 @@ const serializeError = (thrown: unknown): unknown => {
 export const createLogger = (
   level: LogLevel,
   output: DestinationStream = destination({ fd: 2, sync: true }),
-): Logger =>
+): RootLogger =>
   pino(
     {
       level,
@@ -65,4 +70,4 @@ export const createLogger = (
       serializers: { error: serializeError },
     },
     output,
-  ) as unknown as Logger;
+  ) as unknown as RootLogger;

@@ -11,6 +11,8 @@ export interface CliContext {
   tell(line: string): void;
   /** Aborts on SIGINT or SIGTERM: a long-running command then ends gracefully. */
   readonly stopSignal: AbortSignal;
+  /** Calls back on each SIGHUP from now on, which otherwise ends the process. */
+  onHangup(listener: () => void): void;
   readonly stdin: NodeJS.ReadableStream;
   readonly stdout: NodeJS.WritableStream;
 }

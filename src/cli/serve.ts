@@ -1,12 +1,14 @@
-/** `serve`: runs the engine until it is told to stop. */
+/** `serve`: runs the engine until it is told to stop; SIGHUP has it read its configuration again. */
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
-import { createLogger } from '../base/log.ts';
+import { createLogger, type RootLogger } from '../base/log.ts';
 import { createClock } from '../base/time.ts';
 import { configPathFrom, loadConfig } from '../config/load.ts';
-import { createEngine } from '../engine.ts';
+import type { Config } from '../config/schema.ts';
+import { createEngine, type Engine } from '../engine.ts';
 import type { CliContext } from './context.ts';
+import { changeFrom } from './reload.ts';
 
 /** Adds the command; it is also what runs when none is named. */
 export const registerServe = (program: Command, context: CliContext): void => {
@@ -18,15 +20,40 @@ export const registerServe = (program: Command, context: CliContext): void => {
     .allowExcessArguments()
     .action(async ({ config: flag }: { config?: string }, { args: [word] }: Command) => {
       if (word !== undefined) throw fail('USAGE', { problem: `There is no command ${word}` });
-      const { config, warnings } = loadConfig({
-        path: configPathFrom({ flag, env: context.env }),
-        env: context.env,
-      });
+      const source = { path: configPathFrom({ flag, env: context.env }), env: context.env };
+      const { config, warnings } = loadConfig(source);
       const log = createLogger(config.engine.log_level);
       for (const warning of warnings) log.warn({}, warning);
       const engine = createEngine(config, { clock: createClock(), log });
+      // Before it listens: until somebody hears it, the signal ends the process.
+      let running = config;
+      context.onHangup(() => {
+        running = reload(engine, running, source, log);
+      });
       await engine.start();
       if (!context.stopSignal.aborted) await once(context.stopSignal, 'abort');
       await engine.stop();
     });
+};
+
+/** Reads the configuration again. A broken one changes nothing. */
+const reload = (
+  engine: Engine,
+  running: Config,
+  source: Parameters<typeof loadConfig>[0],
+  log: RootLogger,
+): Config => {
+  try {
+    const next = loadConfig(source);
+    const { config, changed, pending } = changeFrom(running, next.config);
+    for (const warning of next.warnings) log.warn({}, warning);
+    engine.reload(config);
+    log.level = config.engine.log_level;
+    log.info({ changed }, 'the configuration was reloaded');
+    if (pending.length > 0) log.warn({ settings: pending }, 'these settings change with the next start');
+    return config;
+  } catch (error) {
+    log.error({ error }, 'the configuration was not reloaded, and nothing has changed');
+    return running;
+  }
 };

@@ -66,7 +66,7 @@ export interface AuditOptions {
   readonly ageMsMax: number;
 }
 
-const MIGRATIONS: readonly Migration[] = [
+export const AUDIT_MIGRATIONS: readonly Migration[] = [
   {
     number: 1,
     reason: 'the chain of entries, and where it begins',
@@ -102,7 +102,7 @@ export const createAuditLog = (
 ): AuditLog => {
   let opened: Database | undefined;
   const database = (mode: 'open' | 'create'): Database => {
-    opened ??= openDatabase({ path: options.path, mode, migrations: MIGRATIONS });
+    opened ??= openDatabase({ path: options.path, mode, migrations: AUDIT_MIGRATIONS });
     return opened;
   };
 

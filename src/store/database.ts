@@ -112,6 +112,36 @@ export const openDatabase = ({
   };
 };
 
+/** Copies a database as it is at one moment, beside those who write to it, and checks the copy. Throws STORE_UNAVAILABLE. */
+export const copyDatabase = (path: string, to: string): void => {
+  withReader(path, (connection) => connection.prepare('VACUUM INTO ?').run(to));
+  withReader(to, (connection) => assertSound(path, connection));
+};
+
+/** Looks at a database, and changes nothing. Throws STORE_UNAVAILABLE, or STORE_TOO_NEW for a newer engine's. */
+export const checkDatabase = (path: string, migrations: readonly Migration[] = MIGRATIONS): void =>
+  withReader(path, (connection) => {
+    assertKnown(path, connection, migrations);
+    assertSound(path, connection);
+  });
+
+const withReader = <Result>(path: string, work: (connection: Connection) => Result): Result => {
+  let connection: Connection | undefined;
+  try {
+    connection = new Sqlite(path, { readonly: true, fileMustExist: true, timeout: BUSY_MS });
+    return work(connection);
+  } catch (thrown) {
+    throw faultFrom(path, thrown);
+  } finally {
+    connection?.close();
+  }
+};
+
+const assertSound = (path: string, connection: Connection): void => {
+  if (connection.pragma('integrity_check(1)', { simple: true }) !== 'ok')
+    throw fail('STORE_UNAVAILABLE', { path, problem: PROBLEMS.SQLITE_CORRUPT });
+};
+
 // SQLite gives its -wal and -shm the mode of the file, so the file must have its mode before SQLite sees it.
 const secureFile = (path: string, mode: DatabaseOptions['mode']): void => {
   if (mode === 'create') {
@@ -135,11 +165,17 @@ const prepare = (connection: Connection, path: string, migrations: readonly Migr
 };
 
 const migrate = (connection: Connection, path: string, migrations: readonly Migration[]): void => {
+  const { found, known } = assertKnown(path, connection, migrations);
+  for (const { number, sql } of migrations) if (number > found) connection.exec(sql);
+  if (found < known) connection.pragma(`user_version = ${known}`);
+};
+
+/** The file's schema version, and ours. */
+const assertKnown = (path: string, connection: Connection, migrations: readonly Migration[]) => {
   const found = Number(connection.pragma('user_version', { simple: true }));
   const known = migrations.at(-1)?.number ?? 0;
   if (found > known) throw fail('STORE_TOO_NEW', { path, found, known });
-  for (const { number, sql } of migrations) if (number > found) connection.exec(sql);
-  if (found < known) connection.pragma(`user_version = ${known}`);
+  return { found, known };
 };
 
 /** Bytes that a database takes on the disk, with what has not moved into its file yet; 0 as long as there is none. */

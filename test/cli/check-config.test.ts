@@ -18,6 +18,7 @@ const run = async (args: string[], env: Record<string, string> = {}) => {
     print: (line) => printed.push(line),
     tell: (line) => told.push(line),
     stopSignal: new AbortController().signal,
+    onHangup: () => {},
     stdin: new PassThrough(),
     stdout: new PassThrough(),
   });

@@ -26,6 +26,7 @@ export const createCommandRunner =
       print: printed.put,
       tell: told.put,
       stopSignal: stop.signal,
+      onHangup: () => {},
       stdin,
       stdout,
     });

@@ -49,6 +49,7 @@ auth: { jwt: { token_jwt_secret: '${JWT_SECRET}' } }
       print: (line) => printed.push(line),
       tell: (line) => told.push(line),
       stopSignal: new AbortController().signal,
+      onHangup: () => {},
       stdin: new PassThrough(),
       stdout: new PassThrough(),
     });

@@ -6,11 +6,17 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
-const TSX = import.meta.resolve('tsx');
+const { RSTREAM_TEST_EXECUTABLE: EXECUTABLE } = process.env;
+// The binary, where the tests are run for it; otherwise the source.
+const [PROGRAM, FLAGS] =
+  EXECUTABLE === undefined
+    ? [process.execPath, ['--import', import.meta.resolve('tsx'), MAIN]]
+    : [resolve(EXECUTABLE), []];
 // A start costs about a second of CPU, and several of them share a busy machine.
 const WAIT_MS_MAX = 30_000;
 
@@ -39,7 +45,7 @@ export const startCommand = (
   args: readonly string[],
   { env = {}, cwd }: CommandOptions = {},
 ): RunningCommand => {
-  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...args], {
+  const child = spawn(PROGRAM, [...FLAGS, ...args], {
     env: { PATH: process.env.PATH ?? '', ...env },
     ...(cwd !== undefined && { cwd }),
   });

@@ -28,8 +28,12 @@ describe('the command line', { concurrency: true }, () => {
       'cert',
       'key',
       'audit',
+      'doctor',
+      'backup',
+      'restore',
       'forward',
       'dial',
+      'licenses',
       'version',
     ])
       assert.match(stdout, new RegExp(`^ {2}${command}\\b`, 'm'));
