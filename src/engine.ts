@@ -225,7 +225,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     registry,
     countRefusal: meters.countRefusalAt('api'),
     verifyToken: verifyCredential,
-    verifyQueryToken: credentials.verifyInQuery,
+    verifyQueryToken: meters.countingProofs('token', credentials.verifyInQuery),
     listAgents: door.listSessions,
     findAgent: door.findSession,
     onAgent: door.onSession,

@@ -98,7 +98,7 @@ export const METRICS = {
     { door: ['listener', 'edge', 'agents', 'api'], code },
   ),
   rstream_engine_auth_total: counter(
-    'Verified proofs of agents and of callers of the Engine API, by result: `ok`, or the code of the refusal.',
+    'Verified proofs of agents, downstreams and callers of the Engine API, by result: `ok`, or the code of the refusal.',
     { proof: ['token', 'certificate'], result: ['ok', ...code] as readonly ('ok' | ErrorCode)[] },
   ),
   rstream_engine_drops_total: counter('Connections that were dropped without a word for being too many.', {

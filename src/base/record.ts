@@ -48,7 +48,7 @@ export interface TrafficRecord {
   readonly request?: RecordedRequest | undefined;
   /** Absent for exchanges, which share streams, and where none was got. */
   readonly streamId?: StreamId | undefined;
-  /** The credential of a private dialer. */
+  /** The credential of who asked: a private dialer, or a downstream of a tunnel that asks for one. */
   readonly dialerCredentialId?: string | undefined;
   /** What the downstream was answered, or would have been; 0 for streams, which have none. */
   readonly status: number;

@@ -327,6 +327,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
       connection: this.#downstream.connection,
       tunnel: this.#tunnel,
       request: this.request,
+      dialerCredentialId: this.#principal?.credentialId,
       status: error ? error.row.status : this.#status,
       error,
       durationMs: this.#edge.clock.elapsed() - startMs,

@@ -90,6 +90,7 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
         connection,
         tunnel,
         streamId: stream.id,
+        dialerCredentialId: admission.principal?.credentialId,
         status: 0,
         durationMs,
         waitMs,

@@ -112,6 +112,19 @@ describe('an exchange', () => {
     assert.deepEqual(outlineOf(record), { ...OK, ...refused, status: 403, decision: 'denied' });
   });
 
+  test('with a proof names the credential, and keeps nothing of the proof', async (t) => {
+    const { engine } = await startWeb(t, {}, { tokenAuth: true });
+    const token = await engine.createToken('visitor');
+    await fetchThrough(engine, HOSTNAME, `/?rstream.token=${token}`);
+    await fetchThrough(engine, HOSTNAME, '/', { headers: { authorization: 'Bearer wrong' } });
+    const [refused, allowed] = (await recordsOf(engine, 2)) as [FoundRecord, FoundRecord];
+    assert.deepEqual([allowed.status, allowed.decision], [200, 'allowed']);
+    assert.match(allowed.dialer_credential_id ?? '', /^crd_/);
+    assert.deepEqual([refused.code, refused.decision], ['TOKEN_INVALID', 'denied']);
+    assert.equal(refused.dialer_credential_id, null);
+    assert.equal(JSON.stringify([refused, allowed]).includes(token), false);
+  });
+
   test('that the service broke off is its fault', async (t) => {
     const { engine } = await startWeb(t);
     await fetchThrough(engine, HOSTNAME, '/broken', { method: 'POST' });
