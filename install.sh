@@ -105,7 +105,7 @@ check_binary() {
   install -m 755 "$binary" "$checked"
   actual=$(sha256sum "$checked" | cut -d ' ' -f 1)
   [ "$actual" = "$sum" ] || die "$binary is not the file that was published: its SHA-256 sum is $actual"
-  version=$("$checked" version) || die "$binary does not run on this machine"
+  version=$("$checked" version) || die "$binary does not run here: it needs glibc 2.34 or later, libstdc++6 and libatomic1"
 }
 
 make_account() {
@@ -177,7 +177,7 @@ RestrictSUIDSGID=yes
 LockPersonality=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service @pkey
-SystemCallFilter=~@privileged @resources
+SystemCallFilter=~@privileged
 SystemCallErrorNumber=EPERM
 # Not MemoryDenyWriteExecute: V8 compiles while it runs.
 

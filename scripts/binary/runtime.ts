@@ -65,7 +65,8 @@ export const installNode = (arch: Architecture): EmbeddedNode => {
   rmSync(dir, { recursive: true, force: true });
   mkdirSync(dir, { recursive: true });
   writeFileSync(join(dir, 'package.json'), manifest);
-  const forThere = ['--os=linux', `--cpu=${arch}`];
+  // npm refuses packages of another processor.
+  const forThere = arch === HOST_ARCHITECTURE ? [] : ['--force'];
   run('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', ...forThere], dir);
   buildAddon(join(dir, 'node_modules/better-sqlite3'), nodeDir, arch);
   writeFileSync(stamp, manifest);

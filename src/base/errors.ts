@@ -159,7 +159,7 @@ export const ERRORS = {
   CERTIFICATE_INVALID: row(500, 2000, 'operator', false, 'The certificate cannot be used: {problem}.', 'Check the files of certs.static.'),
   POST_QUANTUM_UNAVAILABLE: row(500, 2000, 'operator', false, 'Post-quantum key exchange is required, but Node {node} with OpenSSL {openssl} has no X25519MLKEM768.', 'Run the engine on a Node with OpenSSL 3.5 or later, or set tls.post_quantum to prefer and policy.post_quantum to optional.'),
   GEOIP_DATABASE_INVALID: row(500, 2000, 'operator', false, 'The GeoIP database cannot be used: {problem}.', 'Check geoip.database: it must be a MaxMind file (.mmdb) that knows countries, such as GeoLite2-Country.'),
-  STORE_UNAVAILABLE: row(500, 9000, 'operator', false, 'The database {path} cannot be used: {problem}.', 'Check the path, its owner and the free space of the disk.'),
+  STORE_UNAVAILABLE: row(500, 9000, 'operator', false, 'The database {path} cannot be used: {problem}.', 'Check the path, its owner and the free space of the disk; `rstream-engine-ce restore` brings a damaged one back from a backup.'),
   STORE_TOO_NEW: row(500, 9000, 'operator', false, 'The database {path} was written by a newer engine (schema {found}, this engine knows {known}).', 'Use that newer engine, or restore a backup.'),
   ADDON_UNAVAILABLE: row(500, 9000, 'operator', false, 'A native part of the engine cannot be loaded from {directory}: {reason}.', 'Set TMPDIR to a directory in which this user may make files and run programs.'),
   DOCTOR_FOUND: row(500, 9000, 'operator', false, 'The engine has {count} faults.', 'Correct what the lines that begin with fault say.'),

@@ -1,6 +1,7 @@
 /** The engine as a process: how it starts, ends, and what it never says. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { describe, test } from 'node:test';
@@ -60,6 +61,17 @@ describe('serve', { concurrency: true }, () => {
     assert.equal(
       stderr,
       `The address ${address} of tls.listen_addr is in use by another program.\nStop that program, or change the setting that is named.\n`,
+    );
+  });
+
+  test('does not start with a damaged database, and names the way back', async (t) => {
+    const { files } = await makeInstance(t);
+    writeFileSync(files.database, 'this is no database');
+    const { code, stderr } = await runCommand(t, ['serve', '-c', files.config]);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^The database \S+engine\.db cannot be used: it is not an SQLite database\.\n.*restore/,
     );
   });
 
