@@ -6,6 +6,7 @@
  * left: no socket, stream, waiter, timer or open file.
  */
 
+import { createAdminDoor } from './admin-door.ts';
 import { createApi } from './api/app.ts';
 import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
@@ -26,6 +27,7 @@ import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createPortListener } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createAuditLog } from './store/audit.ts';
+import { createAuditActors } from './store/audit-actor.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
 import { createGeo, type Geo } from './store/geo.ts';
@@ -48,12 +50,13 @@ export interface EngineCounts {
   readonly pooled: number;
   /** Ports of TCP tunnels. */
   readonly ports: number;
+  readonly adminConnections: number;
   readonly timers: number;
 }
 
 export interface Engine {
   /** @throws ADDRESS_IN_USE, ADDRESS_UNAVAILABLE */
-  start(): Promise<{ host: string; port: number }>;
+  start(): Promise<{ host: string; port: number; adminPort?: number }>;
   /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest; the same end for all who call. */
   stop(): Promise<void>;
   counts(): EngineCounts;
@@ -96,11 +99,12 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       ageMsMax: secondsOf(config.audit.keep_days * 86_400),
     },
   );
+  const actors = createAuditActors();
   const credentials = createCredentials({
     database,
     clock,
     engineHost,
-    onEvent: (event) => audit.record({ ...event, actor: 'engine', origin: 'local' }),
+    onEvent: (event) => audit.record(actors.complete(event)),
     ...(jwtSecret && { jwtSecret }),
     ...(signingKey && { signingKey }),
   });
@@ -212,6 +216,29 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       publishedPostQuantum,
     },
   );
+  const admin = config.admin.enabled
+    ? createAdminDoor(
+        {
+          clock,
+          log,
+          database,
+          arrivals,
+          certificates,
+          registry,
+          credentials,
+          audit,
+          actors,
+          door,
+          isDraining: () => isDraining,
+          connectionCounts: () => ({
+            downstreams: edge.connectionCount,
+            connections: doorstep.connectionCount,
+          }),
+          engineAddress: () => `${engineHost}:${publicPort()}`,
+        },
+        config,
+      )
+    : undefined;
   const redirect = config.http.enabled
     ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
     : undefined;
@@ -237,7 +264,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     redirect?.closeAllConnections();
     arrivals.destroy();
     api.destroy();
-    await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
+    await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy(), admin?.destroy()]);
     database.close();
     audit.close();
   };
@@ -263,11 +290,13 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         const address = await doorstep.listen();
         listeningPort = address.port;
         if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr));
+        const adminAddress = await admin?.listen();
+        if (adminAddress) log.info({ ...adminAddress }, 'admin page ready');
         log.info(
           { host: engineHost, address: address.host, port: address.port, version: VERSION },
           'engine ready',
         );
-        return address;
+        return { ...address, ...(adminAddress && { adminPort: adminAddress.port }) };
       } catch (error) {
         await destroy();
         throw error;
@@ -290,6 +319,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         downstreams: edge.connectionCount,
         pooled: edge.pooledCount,
         ports: edge.portCount,
+        adminConnections: admin?.connectionCount ?? 0,
         timers: clock.pendingCount,
       };
     },

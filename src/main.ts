@@ -5,6 +5,7 @@
  */
 import { Command, CommanderError } from 'commander';
 import { EngineError } from './base/errors.ts';
+import { registerAdmin } from './cli/admin.ts';
 import { registerApp } from './cli/app.ts';
 import { registerAudit } from './cli/audit.ts';
 import { registerCert } from './cli/cert.ts';
@@ -53,6 +54,7 @@ registerApp(program, context);
 registerCert(program, context);
 registerKey(program, context);
 registerAudit(program, context);
+registerAdmin(program, context);
 registerForward(program, context);
 registerDial(program, context);
 program

@@ -30,6 +30,8 @@ export interface Connections {
   accept(socket: Socket, peer?: Peer): void;
   /** The peer of a socket as the log names it. */
   remoteOf(socket: Socket): string;
+  /** The canonical address of a socket's peer; '' when it is none of these connections. */
+  addressOf(socket: Socket): string;
   /** Takes no more requests and resolves when the answers under way are written, each within its deadline. */
   close(): Promise<void>;
   /** Ends every connection now. */
@@ -38,6 +40,7 @@ export interface Connections {
 }
 
 interface Connection {
+  readonly address: string;
   readonly remote: string;
   deadline: Timer;
   /** More than one when the caller pipelines. */
@@ -109,13 +112,15 @@ export const createConnections = (
     accept(socket, peer = socket) {
       if (!lifecycle.isOpen || socket.destroyed) return void socket.destroy();
       const deadline = clock.after(LIMITS.apiRequestMsMax, () => socket.destroy());
-      const remote = addressWithPort(canonicalAddress(peer.remoteAddress), peer.remotePort ?? 0);
-      connections.set(socket, { remote, deadline, openRequestCount: 0 });
+      const address = canonicalAddress(peer.remoteAddress);
+      const remote = addressWithPort(address, peer.remotePort ?? 0);
+      connections.set(socket, { address, remote, deadline, openRequestCount: 0 });
       socket.once('close', () => socketOnClosed(socket));
       server.emit('connection', socket);
     },
 
     remoteOf: (socket) => connections.get(socket)?.remote ?? '',
+    addressOf: (socket) => connections.get(socket)?.address ?? '',
 
     close() {
       if (lifecycle.beginClosing())

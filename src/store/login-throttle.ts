@@ -69,10 +69,7 @@ export const createLoginThrottle = ({ clock }: { clock: Clock }): LoginThrottle 
       // Everybody on this machine is one source, the owner among them.
       const isShared = isLoopbackAddress(address);
       const wait = Math.max(
-        waitMs(
-          bySource.get(source),
-          isShared ? LIMITS.loginAccountWaitMsMax : LIMITS.loginAddressWaitMsMax,
-        ),
+        waitMs(bySource.get(source), isShared ? LIMITS.loginAccountWaitMsMax : LIMITS.loginAddressWaitMsMax),
         account === undefined ? 0 : waitMs(byAccount.get(account), LIMITS.loginAccountWaitMsMax),
       );
       if (wait > 0) throw fail('LOGIN_THROTTLED', { seconds: Math.ceil(wait / 1_000) });

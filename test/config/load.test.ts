@@ -80,6 +80,13 @@ describe('loadConfig', () => {
       geoip: {},
       store: { path: join(dir, 'engine.db') },
       audit: { path: join(dir, 'audit.db'), size_bytes: 67_108_864, keep_days: 730 },
+      admin: {
+        enabled: false,
+        listen_addr: '127.0.0.1:9443',
+        hosts: [],
+        ca_cert_file: join(dir, 'ca.pem'),
+        ca_key_file: join(dir, 'ca-key.pem'),
+      },
       metrics: { prometheus: { enabled: false, listen_addr: '127.0.0.1:9090', path: '/metrics' } },
       timeouts: {
         stream_request_seconds: 30,

@@ -28,6 +28,7 @@ describe('the command line', { concurrency: true }, () => {
       'cert',
       'key',
       'audit',
+      'admin',
       'forward',
       'dial',
       'version',
