@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import type { Browser, Page } from 'playwright-core';
 import { TOTP } from 'otpauth';
+import type { Browser, Page } from 'playwright-core';
 import { buildPage } from '../../scripts/build-page.mjs';
 import { PASSWORD, startAdminEngine, withAdmins } from '../engine/ask-admin.ts';
 import type { TestEngine } from '../support/engine.ts';
@@ -75,7 +75,7 @@ describe('the admin page', () => {
     await page.getByLabel('Code').fill(codeAt(Date.now() + 30_000));
     await takePictures(page, 'login');
     await page.getByRole('button', { name: 'Log in' }).click();
-    await page.getByRole('heading', { name: 'Overview' }).waitFor();
+    await page.getByRole('heading', { name: 'Settings' }).waitFor();
     assert.deepEqual(faults, []);
   });
 
@@ -117,8 +117,18 @@ describe('the admin page', () => {
   test('shows hostile names as text, and closes tunnels', async (t) => {
     const engine = await startAdminEngine(t);
     const agent = await engine.connectAgent();
-    await agent.openTunnel({ name: HOSTILE, publish: true, protocol: 'http', labels: { [HOSTILE]: HOSTILE } });
-    await agent.openTunnel({ hostname: 'shop', publish: true, protocol: 'http', trustedIps: ['192.0.2.0/24'] });
+    await agent.openTunnel({
+      name: HOSTILE,
+      publish: true,
+      protocol: 'http',
+      labels: { [HOSTILE]: HOSTILE },
+    });
+    await agent.openTunnel({
+      hostname: 'shop',
+      publish: true,
+      protocol: 'http',
+      trustedIps: ['192.0.2.0/24'],
+    });
     await agent.openTunnel({ name: 'database', publish: false });
     const { page, faults } = await openLink(engine, 'owner');
     await choosePassword(page);
@@ -153,7 +163,10 @@ describe('the admin page', () => {
     await engine.stop();
     await page.getByText('Not up to date since').waitFor({ timeout: 15_000 });
     await takePictures(page, 'stale');
-    assert.deepEqual(faults.filter((fault) => !/ERR_CONNECTION_REFUSED/.test(fault)), []);
+    assert.deepEqual(
+      faults.filter((fault) => !/ERR_CONNECTION_REFUSED/.test(fault)),
+      [],
+    );
   });
 
   test('says that the session has ended', async (t) => {

@@ -125,7 +125,7 @@ export const TunnelsPage = ({ mayWrite }: { mayWrite: boolean }) => {
         </a>
       ) : (
         <span key="at" class="mono">
-          {tunnel.publish ? addressOf(tunnel) : ''}
+          {tunnel.publish ? addressOf(tunnel) : S.tunnels.byName}
         </span>
       ),
       <Protections key="protections" tunnel={tunnel} />,

@@ -64,12 +64,13 @@ export const S = {
     expired: 'expired',
   },
   tunnels: {
-    columns: ['Name', 'Address', 'Protects', 'Agent', 'Since', ''],
+    columns: ['Name', 'Address', 'Who gets in', 'Agent', 'Since', ''],
     empty:
       'No tunnel is open. An agent opens one: make a token under Tokens, it comes with the lines to paste.',
     none: 'No tunnel matches the filter.',
     unnamed: 'no name',
     private: 'private',
+    byName: 'dialled by agents',
     open: 'anyone who knows the address',
     tokenAuth: 'token',
     mtls: 'client certificate',
