@@ -287,8 +287,8 @@ export const configSchema = z
       }),
       hosts: z
         .array(textWith(adminHostProblem).toLowerCase())
-        .readonly()
         .default([])
+        .readonly()
         .meta({
           doc: 'Further names that browsers may use for it, as host:port; engine.host, localhost, 127.0.0.1 and [::1] with the port of the listener are always good.',
           example: ['admin.example.com:443'],

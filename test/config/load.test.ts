@@ -141,6 +141,13 @@ describe('loadConfig', () => {
       allow_any: true,
     });
     assert.equal(config.geoip.database, join(dir, 'countries.mmdb'));
+    assert.deepEqual(config.admin, {
+      enabled: true,
+      listen_addr: '[::1]:9443',
+      hosts: ['admin.example.com:443', '[2001:db8::1]:9443'],
+      ca_cert_file: join(dir, 'ca/cert.pem'),
+      ca_key_file: '/etc/rstream/ca-key.pem',
+    });
   });
 
   test('freezes the result down to its lists', () => {

@@ -147,7 +147,7 @@ describe('a token', () => {
     };
     for (const [name, token] of Object.entries(others)) {
       const { status, body } = await askWithToken(engine, token)('GET', '/overview');
-      assert.deepEqual([status, body.code], [401, 'LOGIN_REQUIRED'], name);
+      assert.deepEqual([status, body.code], [403, 'PERMISSION_MISSING'], name);
     }
     for (const body of [{ permissions: ['engine.admin'] }, { source: 'automation' }]) {
       const refused = await askWithToken(engine, unrestricted)('POST', '/auth-tokens', body);

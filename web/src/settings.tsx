@@ -39,7 +39,13 @@ export const SettingsPage = ({ me, mayWrite, onMe }: { me: Me; mayWrite: boolean
     <LivePage title={S.nav.settings} live={admins}>
       {(page) => (
         <>
-          <OwnLogin me={me} onChanged={onMe} />
+          <OwnLogin
+            me={me}
+            onChanged={() => {
+              onMe();
+              refresh();
+            }}
+          />
           <Admins admins={page.items} ownId={me.admin.id} mayWrite={mayWrite} onChanged={refresh} />
           <Sessions sessions={sessions.value?.items ?? []} onChanged={refresh} />
         </>

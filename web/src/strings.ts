@@ -24,12 +24,10 @@ export const S = {
   filter: 'Filter',
   more: 'Show more',
   cancel: 'Cancel',
-  close: 'Close',
   done: 'Done',
   copy: 'Copy',
   copied: 'Copied',
   never: 'never',
-  required: 'Required',
   login: {
     title: 'Log in',
     name: 'Name',
@@ -110,8 +108,9 @@ export const S = {
       'engine.admin': 'do what this page does (Admin API)',
     } as Readonly<Record<string, string>>,
     expires: 'Expires',
+    // Keys that are numbers come in the order of numbers, whatever stands here.
     expiry: {
-      never: 'never',
+      '0': 'never',
       '1': 'in a day',
       '7': 'in a week',
       '30': 'in 30 days',

@@ -9,6 +9,7 @@ import type { Context } from 'koa';
 import type { z } from 'zod';
 import { engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
+import { ADMIN_PERMISSION } from '../../base/principal.ts';
 import type { AuditLog } from '../../store/audit.ts';
 import type { AuditActors, AuditScope } from '../../store/audit-actor.ts';
 import { type AdminCaller, type IdentityNeeds, identify } from './identity.ts';
@@ -71,7 +72,11 @@ const requireAccess = (access: AdminRoute['access'], caller: AdminCaller | undef
   if (access === 'anyone') return;
   if (!caller) throw fail('LOGIN_REQUIRED');
   if (access === 'token') return;
-  if (access === 'person' ? !caller.login : !caller.role) throw fail('LOGIN_REQUIRED');
+  if (access === 'person') {
+    if (!caller.login) throw fail('LOGIN_REQUIRED');
+    return;
+  }
+  if (!caller.role) throw fail('PERMISSION_MISSING', { permission: ADMIN_PERMISSION });
   if (access === 'admin' && caller.role !== 'admin') throw fail('ROLE_MISSING');
 };
 
