@@ -7,5 +7,13 @@
  */
 import { register } from 'tsx/esm/api';
 
+// A checkout after a pull: its page is older than its source. Whoever cannot write there serves the one there is.
+const [command = 'serve'] = process.argv.slice(2);
+if (['serve', 'quickstart', '--config', '-c'].includes(command)) {
+  const { buildPage, isPageBuilt } = await import('./build-page.mjs');
+  if (!isPageBuilt())
+    await buildPage().catch((error) => console.error(`admin page: not built: ${error.message}`));
+}
+
 register();
 await import('../src/main.ts');

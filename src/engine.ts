@@ -6,6 +6,7 @@
  * left: no socket, stream, waiter, timer or open file.
  */
 
+import { createAdminDoor } from './admin-door.ts';
 import { createApi } from './api/app.ts';
 import { createMetricsServer } from './api/metrics-server.ts';
 import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
@@ -31,6 +32,7 @@ import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createPortListener } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
 import { createAuditLog } from './store/audit.ts';
+import { createAuditActors } from './store/audit-actor.ts';
 import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
 import { createGeo, type Geo } from './store/geo.ts';
@@ -56,12 +58,13 @@ export interface EngineCounts {
   readonly ports: number;
   /** Connections that watch by the Engine API. */
   readonly watchers: number;
+  readonly adminConnections: number;
   readonly timers: number;
 }
 
 export interface Engine {
   /** @throws ADDRESS_IN_USE, ADDRESS_UNAVAILABLE */
-  start(): Promise<{ host: string; port: number }>;
+  start(): Promise<{ host: string; port: number; adminPort?: number }>;
   /** Takes no new work, lets running work finish for `timeouts.drain_seconds`, then ends the rest; the same end for all who call. */
   stop(): Promise<void>;
   /** Puts the rules and the drain time of another configuration into force (cli/reload.ts); the rest of it is not looked at. */
@@ -109,11 +112,12 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       ageMsMax: secondsOf(config.audit.keep_days * 86_400),
     },
   );
+  const actors = createAuditActors();
   const credentials = createCredentials({
     database,
     clock,
     engineHost,
-    onEvent: (event) => audit.record({ ...event, actor: 'engine', origin: 'local' }),
+    onEvent: (event) => audit.record(actors.complete(event)),
     ...(jwtSecret && { jwtSecret }),
     ...(signingKey && { signingKey }),
   });
@@ -256,6 +260,29 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       publishedPostQuantum,
     },
   );
+  const admin = config.admin.enabled
+    ? createAdminDoor(
+        {
+          clock,
+          log,
+          database,
+          arrivals,
+          certificates,
+          registry,
+          credentials,
+          audit,
+          actors,
+          door,
+          isDraining: () => isDraining,
+          connectionCounts: () => ({
+            downstreams: edge.connectionCount,
+            connections: doorstep.connectionCount,
+          }),
+          engineAddress: () => `${engineHost}:${publicPort()}`,
+        },
+        config,
+      )
+    : undefined;
   const redirect = config.http.enabled
     ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
     : undefined;
@@ -313,7 +340,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     readings?.stop();
     arrivals.destroy();
     api.destroy();
-    await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy()]);
+    await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy(), admin?.destroy()]);
     records?.close();
     database.close();
     audit.close();
@@ -346,11 +373,13 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           const place = await bind(metricsServer, listenAddressOf(prometheus.listen_addr), setting);
           log.info({ address: place.host, port: place.port, path: prometheus.path }, 'metrics ready');
         }
+        const adminAddress = await admin?.listen();
+        if (adminAddress) log.info({ ...adminAddress }, 'admin page ready');
         log.info(
           { host: engineHost, address: address.host, port: address.port, version: VERSION },
           'engine ready',
         );
-        return address;
+        return { ...address, ...(adminAddress && { adminPort: adminAddress.port }) };
       } catch (error) {
         await destroy();
         throw error;
@@ -380,6 +409,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         pooled: edge.pooledCount,
         ports: edge.portCount,
         watchers: api.watcherCount,
+        adminConnections: admin?.connectionCount ?? 0,
         timers: clock.pendingCount,
       };
     },

@@ -19,6 +19,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<(program: Command, context
   cert: async () => (await import('./cli/cert.ts')).registerCert,
   key: async () => (await import('./cli/key.ts')).registerKey,
   audit: async () => (await import('./cli/audit.ts')).registerAudit,
+  admin: async () => (await import('./cli/admin.ts')).registerAdmin,
   doctor: async () => (await import('./cli/doctor.ts')).registerDoctor,
   backup: async () => (await import('./cli/backup.ts')).registerBackup,
   restore: async () => (await import('./cli/restore.ts')).registerRestore,

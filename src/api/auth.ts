@@ -50,10 +50,10 @@ export const admit = async (
 };
 
 /** RFC 6750 3: says which proof is wanted, and whether one was seen. */
-export const challengeFor = (code: string): string =>
-  code === 'TOKEN_MISSING'
-    ? 'Bearer realm="rstream Engine API"'
-    : 'Bearer realm="rstream Engine API", error="invalid_token"';
+export const challengeFor = (code: string, realm = 'rstream Engine API'): string =>
+  code === 'TOKEN_MISSING' || !code.startsWith('TOKEN_')
+    ? `Bearer realm="${realm}"`
+    : `Bearer realm="${realm}", error="invalid_token"`;
 
 /** Every header line of this name, which node:http2 would merge. */
 const valuesOf = ({ req }: Context, name: string): string[] => {

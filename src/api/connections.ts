@@ -52,6 +52,8 @@ export interface Connections {
 export interface RequestConnections {
   /** The peer of a request as the log names it. */
   remoteOf(request: ApiRequest): string;
+  /** The canonical address of its peer; '' when it came on none of these connections. */
+  addressOf(request: ApiRequest): string;
   serverNameOf(request: ApiRequest): string | undefined;
   /** Takes the deadline off, for an answer without an end; the function that it gives sets one, in milliseconds. */
   hold(request: ApiRequest): (ms: number) => void;
@@ -60,6 +62,7 @@ export interface RequestConnections {
 }
 
 interface Connection {
+  readonly address: string;
   readonly socket: Socket;
   readonly remote: string;
   readonly serverName: string | undefined;
@@ -192,9 +195,11 @@ export const createConnections = (
   return {
     accept(socket, peer = socket) {
       if (!lifecycle.isOpen || socket.destroyed) return void socket.destroy();
+      const address = canonicalAddress(peer.remoteAddress);
       const connection: Connection = {
         socket,
-        remote: addressWithPort(canonicalAddress(peer.remoteAddress), peer.remotePort ?? 0),
+        address,
+        remote: addressWithPort(address, peer.remotePort ?? 0),
         serverName: peer.serverName,
         deadline: clock.after(LIMITS.apiRequestMsMax, () => socket.destroy()),
         openRequestCount: 0,
@@ -208,6 +213,7 @@ export const createConnections = (
     },
 
     remoteOf: (request) => connectionOf(request)?.remote ?? '',
+    addressOf: (request) => connectionOf(request)?.address ?? '',
     serverNameOf: (request) => connectionOf(request)?.serverName,
 
     hold(request) {

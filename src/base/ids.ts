@@ -30,6 +30,10 @@ export const randomText = (length: number): string => {
 export const newAgentId = (): AgentId => `cli_${randomText(20)}` as AgentId;
 export const newTunnelId = (): TunnelId => `tun_${randomText(20)}` as TunnelId;
 export const newCredentialId = (): CredentialId => `crd_${randomText(20)}` as CredentialId;
+/** One who may log in to the admin page. */
+export const newAdminId = (): string => `adm_${randomText(20)}`;
+/** One session of the admin page; what its cookie holds is another text. */
+export const newAdminSessionId = (): string => `ses_${randomText(20)}`;
 export const newStreamId = (): StreamId => randomBytes(12).toString('hex') as StreamId;
 
 /** Joins what a peer was shown to the line in the log: 8 base32 characters, unique enough within a log. */

@@ -163,6 +163,41 @@ export const LIMITS = {
   /** Streams at once on one HTTP/2 connection of the Engine API: what browsers and Go expect at least (RFC 9113 6.5.2). */
   apiStreamsMax: 100,
 
+  /** A password of an admin: NIST SP 800-63B asks for 8 with a second factor and 15 without; hashing more is work for nothing. */
+  passwordCharsMin: 12,
+  passwordCharsMax: 200,
+  /** Passwords that are hashed at once, at 64 MiB each. */
+  passwordChecksMax: 4,
+  /** Failed logins without a wait, of a source and of an account; then waits double from one second. */
+  loginFailuresFree: 5,
+  loginAddressWaitMsMax: 900_000,
+  /** Short: the owner of an account waits as long when somebody else guesses. */
+  loginAccountWaitMsMax: 30_000,
+  loginFailuresKeptMs: 3_600_000,
+  /** Sources whose failures, or whose logins, are remembered; an entry is about 200 bytes. */
+  loginSourcesMax: 4_096,
+  /** Life of a one-time link: time to open a browser. */
+  adminLinkMs: 900_000,
+  /** A session of the admin page ends when nobody used it for this long (a page that only refreshes itself is not used), and after a
+   * working day in any case. */
+  adminSessionIdleMs: 1_800_000,
+  adminSessionMs: 43_200_000,
+  /** How exactly the last use of a session is kept. */
+  adminSessionTouchMs: 60_000,
+  /** Admins, and sessions of them all: they are listed whole. */
+  adminsMax: 200,
+  adminSessionsMax: 1_000,
+  /** Bytes of a request body of the Admin API: a certificate chain in PEM is some 10 KiB. */
+  adminBodyBytesMax: 65_536,
+  /** Connections on the admin listener: a browser has six, a phone less. */
+  adminConnectionsMax: 200,
+  /** Entries of a page of a list, by default and at most. */
+  adminPageDefault: 100,
+  adminPageMax: 500,
+  /** Bundles that wait for their one download, and for how long; a bundle is some 2 KiB. */
+  downloadsMax: 32,
+  downloadMs: 600_000,
+
   /** The built-in agent's heartbeat: the clients' default (protocol.md 4.1). */
   agentHeartbeatMs: 5_000,
   /** TCP and TLS towards the engine: the clients' own connect time-out (protocol.md 12.1). */

@@ -14,6 +14,12 @@ export const PERMISSIONS = {
 } as const;
 export type Permission = (typeof PERMISSIONS)[keyof typeof PERMISSIONS];
 
+/**
+ * Lets a personal access token use the Admin API. It is given by name only: a token without a list of permissions, which may do all that
+ * agents do, does not have it, and neither does what others sign or what is minted from a token.
+ */
+export const ADMIN_PERMISSION = 'engine.admin';
+
 /** The outcome of a verified proof. */
 export interface Principal {
   /** Stable through reconnects and shared by all sessions of one credential: names are owned by it. */

@@ -87,7 +87,8 @@ export const withCredentials = async (
   }
 };
 
-const actor = (): string => {
+/** Who works at the command line, as the audit log names them. */
+export const actor = (): string => {
   try {
     return `cli:${userInfo().username}`;
   } catch {

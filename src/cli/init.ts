@@ -1,6 +1,7 @@
 /** `init`: makes the directory of an engine and says what to do next. */
 import type { Command } from 'commander';
 import { createClock } from '../base/time.ts';
+import { FIRST_ADMIN, linkAddress, withAdmins } from './admin.ts';
 import type { CliContext } from './context.ts';
 import { createInstance } from './instance.ts';
 
@@ -38,6 +39,10 @@ Next:
       ? ''
       : `
 DNS: ${host} must lead to this machine, and *.t.${host} to ${host} (CNAME).`
-  }`);
+  }
+The admin page, once the engine runs; this link works once, for 15 minutes, and \`admin link\` makes another:`);
+      await withAdmins({ config: files.config }, 'open', context, (admins, config) =>
+        context.print(linkAddress(config, admins.create({ name: FIRST_ADMIN, role: 'admin' }).link)),
+      );
     });
 };

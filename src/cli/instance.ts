@@ -59,6 +59,8 @@ export const createInstance = async (
     ...(isLoopback(listen) && { tcp: { enabled: true, listen_host: '127.0.0.1' } }),
     certs: { static: { cert_file: 'server.pem', key_file: 'server-key.pem' } },
     store: { path: 'engine.db' },
+    // Who asks for any free port for the one listener gets one for the other.
+    admin: { enabled: true, listen_addr: listen.endsWith(':0') ? '127.0.0.1:0' : ADMIN_LISTEN },
   };
   const config = configFromObject(settings, { dir: files.dir });
   const { dir: _, ...paths } = files;
@@ -77,6 +79,8 @@ export const createInstance = async (
   writeNew(files.config, `${CONFIG_HEAD}${yamlFrom(settings)}`, 0o600);
   return files;
 };
+
+const ADMIN_LISTEN = '127.0.0.1:9443';
 
 const CONFIG_HEAD =
   '# rstream-engine-ce. Every setting is described in docs/configuration.md and config.example.yaml.\n';

@@ -19,6 +19,7 @@ import { createEngine } from '../engine.ts';
 import { createCredentials } from '../store/credentials.ts';
 import { openDatabase } from '../store/database.ts';
 import { VERSION } from '../version.ts';
+import { FIRST_ADMIN, linkAddress, pageAddress, withAdmins } from './admin.ts';
 import type { CliContext } from './context.ts';
 import { createInstance, type InstanceFiles, instanceFiles } from './instance.ts';
 import { serveSamplePage } from './sample-page.ts';
@@ -45,9 +46,10 @@ const run = async (flags: { dir: string; listen: string }, context: CliContext):
 
   const log = createLogger(config.engine.log_level === 'info' ? 'warn' : config.engine.log_level);
   const engine = createEngine(config, { clock, log });
-  const { port } = await engine.start();
+  const { port, adminPort } = await engine.start();
   const tokenFile = await agentTokenFile(files, config.store.path, config.engine.host, clock);
   const page = await serveSamplePage();
+  const pageLine = adminPort === undefined ? '' : await adminLine(files, adminPort, context);
 
   const agent = createAgent(
     {
@@ -55,7 +57,8 @@ const run = async (flags: { dir: string; listen: string }, context: CliContext):
       log,
       onEvent: (event) => {
         const properties = event.kind === 'online' ? event.tunnels[0]?.properties : undefined;
-        if (properties) greet(context, files, tokenFile, `${config.engine.host}:${port}`, properties);
+        if (properties)
+          greet(context, files, tokenFile, `${config.engine.host}:${port}`, properties, pageLine);
       },
     },
     {
@@ -108,12 +111,23 @@ const agentTokenFile = async (
   }
 };
 
+/** Where the admin page is; with a one-time link as long as nobody has logged in. */
+const adminLine = (files: InstanceFiles, port: number, context: CliContext): Promise<string> =>
+  withAdmins({ config: files.config }, 'open', { ...context, tell: () => {} }, (admins, config) => {
+    const [first] = admins.list();
+    if (first?.hasPassword) return `The admin page: ${pageAddress(config, port)}`;
+    const { link } = first ? admins.link(first.id) : admins.create({ name: FIRST_ADMIN, role: 'admin' });
+    const address = linkAddress(config, link, port);
+    return `The admin page; this link is good for one login, in the next 15 minutes:\n\n  ${address}`;
+  });
+
 const greet = (
   { print }: CliContext,
   files: InstanceFiles,
   tokenFile: string,
   engine: string,
   properties: TunnelProperties,
+  pageLine: string,
 ): void => {
   const shown = (path: string) => {
     const short = relative(process.cwd(), path);
@@ -129,6 +143,8 @@ rstream-engine-ce ${VERSION} is running, and publishes a sample page:
   curl --cacert ${ca} ${url}
 
 A browser warns until it trusts the local CA in ${ca}.
+
+${pageLine}
 
 Publish a port of yours (here 3000), in another terminal:
 

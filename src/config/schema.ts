@@ -10,6 +10,7 @@ import { LIMITS } from '../base/limits.ts';
 import { LOG_LEVELS } from '../base/log.ts';
 import { Secret } from '../base/secret.ts';
 import {
+  adminHostProblem,
   countryProblem,
   coversEverything,
   hostProblem,
@@ -273,6 +274,27 @@ export const configSchema = z
       keep_days: z.int().min(1).max(36_500).default(730).meta({
         doc: 'Entries that are older are removed.',
       }),
+    }),
+    admin: section('The admin page and its API, on a listener of their own.', {
+      enabled: z.boolean().default(false).meta({
+        doc: 'Serve the admin page; `rstream-engine-ce admin create` makes the first login.',
+      }),
+      listen_addr: listenAddress().default('127.0.0.1:9443').meta({
+        doc: 'Address of the admin listener, which has the certificate of the engine; keep it where only operators can connect.',
+      }),
+      hosts: z
+        .array(textWith(adminHostProblem).toLowerCase())
+        .default([])
+        .readonly()
+        .meta({
+          doc: 'Further names that browsers may use for it, as host:port; engine.host, localhost, 127.0.0.1 and [::1] with the port of the listener are always good.',
+          example: ['admin.example.com:443'],
+        }),
+      ca_cert_file: filePath().default('ca.pem').meta({
+        doc: 'Certificate of the local CA, by which the page issues client certificates.',
+        file: true,
+      }),
+      ca_key_file: filePath().default('ca-key.pem').meta({ doc: 'Key of the local CA.', file: true }),
     }),
     metrics: section('What the engine tells about itself.', { prometheus }),
     records: section('What happened to each request and stream: kept in a database, and told to the log.', {

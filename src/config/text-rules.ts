@@ -40,6 +40,10 @@ export const listenAddressProblem = (text: string): string | undefined => {
   return isSound ? undefined : 'must be host:port, [IPv6]:port or :port';
 };
 
+/** The problem of what a browser may call a listener: a host and a port. */
+export const adminHostProblem = (text: string): string | undefined =>
+  text.startsWith(':') || listenAddressProblem(text) ? 'must be host:port or [IPv6]:port' : undefined;
+
 /** Whether only this machine can reach a listen address. */
 export const isLoopback = (listenAddress: string): boolean => {
   const host = splitListenAddress(listenAddress)?.host ?? '';

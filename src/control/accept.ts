@@ -146,6 +146,9 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
       if (streamCount > 0) log.info({ streamCount }, 'streams ended with their credential');
     },
 
+    /** Tells an agent and ends its session; false when there is none of this id. */
+    disconnect: sessions.disconnect,
+
     /** Refuses new work and tells all agents; running streams go on. */
     drain(): void {
       isDraining = true;

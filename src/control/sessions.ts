@@ -118,6 +118,13 @@ export const createSessions = (needs: SessionsNeeds, { version }: { version: str
       }
     },
 
+    /** Ends one session; false when there is none of this id. */
+    disconnect(agentId: string, reason: EngineError): boolean {
+      const session = sessions.get(agentId as AgentId);
+      session?.close(reason);
+      return session !== undefined;
+    },
+
     get count(): number {
       return sessions.size;
     },

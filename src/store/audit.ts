@@ -52,8 +52,8 @@ export interface AuditReport {
 export interface AuditLog {
   /** Never throws. */
   record(event: AuditEvent): void;
-  /** The newest first. Throws STORE_UNAVAILABLE. */
-  list(countMax: number): AuditEntry[];
+  /** The newest first, those before a number where one is given. Throws STORE_UNAVAILABLE. */
+  list(countMax: number, before?: number): AuditEntry[];
   /** Throws AUDIT_BROKEN with what is wrong, or STORE_UNAVAILABLE. */
   verify(): AuditReport;
   close(): void;
@@ -136,12 +136,14 @@ export const createAuditLog = (
         onFault(engineErrorFrom(thrown));
       }
     },
-    list: (countMax) =>
+    list: (countMax, before = Number.MAX_SAFE_INTEGER) =>
       database('open')
         .use((connection) =>
           connection
-            .prepare<[number], Row>('SELECT * FROM entries ORDER BY number DESC LIMIT ?')
-            .all(countMax),
+            .prepare<[number, number], Row>(
+              'SELECT * FROM entries WHERE number < ? ORDER BY number DESC LIMIT ?',
+            )
+            .all(before, countMax),
         )
         .map(({ name, ...entry }) => (name === null ? entry : { ...entry, name })),
     verify: () => database('open').use(verifyChain),

@@ -72,7 +72,7 @@ export const createAuthority = async (options: AuthorityOptions): Promise<Author
   return { ...authority, ...(await issueServerIdentity(authority, options)) };
 };
 
-/** Makes a new key and a certificate for `host` and `*.t.<host>`, valid for 397 days. */
+/** Makes a new key and a certificate for `host`, `*.t.<host>` and loopback, valid for 397 days. */
 export const issueServerIdentity = async (
   { caCertificate, caKey }: Authority,
   { host, clock }: AuthorityOptions,
@@ -144,13 +144,11 @@ export const issueClientIdentity = async (
   };
 };
 
-// Some clients connect to the loopback addresses and check those instead of `localhost`.
+// Whoever administers an engine reaches it by loopback, its own or that of an SSH tunnel, by name or by address.
 const namesFor = (host: string): JsonGeneralNames => [
-  { type: 'dns', value: host },
-  { type: 'dns', value: `*.t.${host}` },
-  ...(host === 'localhost'
-    ? [{ type: 'ip', value: '127.0.0.1' } as const, { type: 'ip', value: '::1' } as const]
-    : []),
+  ...[...new Set([host, `*.t.${host}`, 'localhost'])].map((value) => ({ type: 'dns', value }) as const),
+  { type: 'ip', value: '127.0.0.1' },
+  { type: 'ip', value: '::1' },
 ];
 
 const commonName = (text: string) => [{ CN: [text.slice(0, COMMON_NAME_CHARS_MAX)] }];

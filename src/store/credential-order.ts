@@ -6,8 +6,9 @@
  */
 import { type EngineError, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import { PERMISSIONS, type Principal } from '../base/principal.ts';
+import { ADMIN_PERMISSION, PERMISSIONS, type Principal } from '../base/principal.ts';
 import { permissionsFrom } from './claims.ts';
+import type { CredentialKind } from './credential-table.ts';
 
 /** A credential to be made. */
 export interface CredentialOrder {
@@ -39,6 +40,7 @@ export interface RotationOrder {
 }
 
 const VALID_PERMISSIONS: readonly string[] = Object.values(PERMISSIONS);
+const TOKEN_PERMISSIONS: readonly string[] = [...VALID_PERMISSIONS, ADMIN_PERMISSION];
 // Letters, marks, digits, punctuation, symbols and inner spaces: nothing that is invisible or reorders a line.
 const PRINTABLE = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]+(?: [\p{L}\p{M}\p{N}\p{P}\p{S}]+)*$/u;
 // The last year that four digits can write.
@@ -46,16 +48,21 @@ const EXPIRES_AT_MAX = Date.UTC(9999, 11, 31);
 
 const refuse = (problem: string): EngineError => fail('CREDENTIAL_INVALID', { problem });
 
-export const checkOrder = ({ name, permissions, expiresAt }: CredentialOrder, nowMs: number): void => {
+/** @param kind only a personal access token may have the permission of the Admin API: the others may sign for themselves */
+export const checkOrder = (
+  kind: CredentialKind,
+  { name, permissions, expiresAt }: CredentialOrder,
+  nowMs: number,
+): void => {
   if (!PRINTABLE.test(name) || [...name].length > LIMITS.credentialNameCharsMax)
     throw refuse(`the name must have 1 to ${LIMITS.credentialNameCharsMax} printable characters`);
-  checkPermissions(permissions);
+  checkPermissions(permissions, kind === 'pat' ? TOKEN_PERMISSIONS : VALID_PERMISSIONS);
   checkExpiry(expiresAt, nowMs);
 };
 
-const checkPermissions = (permissions: readonly string[] | null): void => {
-  if (permissions && !permissions.every((permission) => VALID_PERMISSIONS.includes(permission)))
-    throw refuse(`a permission is unknown; those that exist are ${VALID_PERMISSIONS.join(', ')}`);
+const checkPermissions = (permissions: readonly string[] | null, valid = VALID_PERMISSIONS): void => {
+  if (permissions && !permissions.every((permission) => valid.includes(permission)))
+    throw refuse(`a permission is unknown; those that exist are ${valid.join(', ')}`);
 };
 
 const checkExpiry = (expiresAt: number | undefined, nowMs: number): void => {
@@ -83,5 +90,6 @@ export const authTokenPermissions = (order: AuthTokenOrder, nowMs: number): read
   permissionsFrom({ resources });
   const excess = permissions?.find((permission) => source.permissions?.has(permission) === false);
   if (excess !== undefined) throw refuse(`its source lacks the permission ${excess}`);
-  return permissions ?? (source.permissions && [...source.permissions]);
+  const inherited = source.permissions && [...source.permissions].filter((each) => each !== ADMIN_PERMISSION);
+  return permissions ?? inherited;
 };

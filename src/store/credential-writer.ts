@@ -29,7 +29,7 @@ export const createCredentialWriter = ({ clock, table, onChange }: CredentialWri
   };
 
   const recordFrom = (kind: CredentialKind, order: CredentialOrder): CredentialRecord => {
-    checkOrder(order, clock.now());
+    checkOrder(kind, order, clock.now());
     const { name, permissions, expiresAt } = order;
     return {
       id: newCredentialId(),

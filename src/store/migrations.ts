@@ -72,4 +72,37 @@ export const MIGRATIONS: readonly Migration[] = [
       DROP TABLE tokens;
     `,
   },
+  {
+    number: 3,
+    reason: 'people who log in to the admin page, their one-time links and their sessions',
+    sql: `
+      CREATE TABLE admins (
+        id TEXT PRIMARY KEY,
+        name TEXT NOT NULL UNIQUE,
+        role TEXT NOT NULL CHECK (role IN ('admin', 'viewer')),
+        password_hash TEXT,
+        totp TEXT,
+        totp_step INTEGER,
+        version INTEGER NOT NULL,
+        created_at INTEGER NOT NULL,
+        last_login_at INTEGER
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE admin_links (
+        hash TEXT PRIMARY KEY,
+        admin_id TEXT NOT NULL REFERENCES admins (id) ON DELETE CASCADE,
+        expires_at INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+
+      CREATE TABLE admin_sessions (
+        id TEXT PRIMARY KEY,
+        hash TEXT NOT NULL UNIQUE,
+        admin_id TEXT NOT NULL REFERENCES admins (id) ON DELETE CASCADE,
+        address TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        created_at INTEGER NOT NULL,
+        seen_at INTEGER NOT NULL
+      ) STRICT, WITHOUT ROWID;
+    `,
+  },
 ];

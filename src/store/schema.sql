@@ -34,3 +34,36 @@ CREATE TABLE proofs (
 ) STRICT, WITHOUT ROWID;
 
 CREATE UNIQUE INDEX proofs_by_credential ON proofs (credential_id, created_at);
+
+-- Who may log in to the admin page.
+-- password_hash: argon2id, as a PHC string; NULL until the first login by a link. totp: the shared secret of the second factor, sealed
+-- with the password; totp_step: the last time step of which a code was used. version: grows with each change.
+CREATE TABLE admins (
+  id TEXT PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  role TEXT NOT NULL CHECK (role IN ('admin', 'viewer')),
+  password_hash TEXT,
+  totp TEXT,
+  totp_step INTEGER,
+  version INTEGER NOT NULL,
+  created_at INTEGER NOT NULL,
+  last_login_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- One-time links, by SHA-256 in hex.
+CREATE TABLE admin_links (
+  hash TEXT PRIMARY KEY,
+  admin_id TEXT NOT NULL REFERENCES admins (id) ON DELETE CASCADE,
+  expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Browsers that are logged in; hash: SHA-256 in hex of the cookie.
+CREATE TABLE admin_sessions (
+  id TEXT PRIMARY KEY,
+  hash TEXT NOT NULL UNIQUE,
+  admin_id TEXT NOT NULL REFERENCES admins (id) ON DELETE CASCADE,
+  address TEXT NOT NULL,
+  agent TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,10 +1,11 @@
 /** The commands about credentials against a configuration in a directory of its own, and an engine's credentials beside them. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import type { TestContext } from 'node:test';
 import { Command } from 'commander';
 import { createClock } from '../../src/base/time.ts';
+import { registerAdmin } from '../../src/cli/admin.ts';
 import { registerApp } from '../../src/cli/app.ts';
 import { registerAudit } from '../../src/cli/audit.ts';
 import { registerCert } from '../../src/cli/cert.ts';
@@ -22,6 +23,7 @@ const COMMANDS = {
   cert: registerCert,
   key: registerKey,
   audit: registerAudit,
+  admin: registerAdmin,
 };
 
 export const setUpStore = (t: TestContext, noun: keyof typeof COMMANDS) => {
@@ -39,7 +41,7 @@ auth: { jwt: { token_jwt_secret: '${JWT_SECRET}' } }
   /** Runs `<noun> ...`, or another noun's command; gives the lines of standard output and standard error. */
   const run = async (
     args: string[],
-    { env = { RSTREAM_ENGINE_CONFIG: config } as Record<string, string>, of = noun } = {},
+    { env = { RSTREAM_ENGINE_CONFIG: config } as Record<string, string>, of = noun, input = '' } = {},
   ) => {
     const printed: string[] = [];
     const told: string[] = [];
@@ -50,7 +52,7 @@ auth: { jwt: { token_jwt_secret: '${JWT_SECRET}' } }
       tell: (line) => told.push(line),
       stopSignal: new AbortController().signal,
       onHangup: () => {},
-      stdin: new PassThrough(),
+      stdin: Readable.from([input]),
       stdout: new PassThrough(),
     });
     await program.parseAsync([of, ...args], { from: 'user' });

@@ -41,6 +41,8 @@ test('secrets, files and required settings are known as such', () => {
     'store.path',
     'audit.path',
     'records.path',
+    'admin.ca_cert_file',
+    'admin.ca_key_file',
   ]);
   assert.deepEqual(keysOf('isRequired'), ['engine.host', 'certs.static.cert_file', 'certs.static.key_file']);
 });

@@ -80,6 +80,13 @@ describe('loadConfig', () => {
       geoip: {},
       store: { path: join(dir, 'engine.db') },
       audit: { path: join(dir, 'audit.db'), size_bytes: 67_108_864, keep_days: 730 },
+      admin: {
+        enabled: false,
+        listen_addr: '127.0.0.1:9443',
+        hosts: [],
+        ca_cert_file: join(dir, 'ca.pem'),
+        ca_key_file: join(dir, 'ca-key.pem'),
+      },
       metrics: { prometheus: { enabled: false, listen_addr: '127.0.0.1:9090', path: '/metrics' } },
       records: {
         enabled: true,
@@ -141,6 +148,13 @@ describe('loadConfig', () => {
       allow_any: true,
     });
     assert.equal(config.geoip.database, join(dir, 'countries.mmdb'));
+    assert.deepEqual(config.admin, {
+      enabled: true,
+      listen_addr: '[::1]:9443',
+      hosts: ['admin.example.com:443', '[2001:db8::1]:9443'],
+      ca_cert_file: join(dir, 'ca/cert.pem'),
+      ca_key_file: '/etc/rstream/ca-key.pem',
+    });
   });
 
   test('freezes the result down to its lists', () => {

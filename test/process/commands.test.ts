@@ -31,6 +31,7 @@ describe('the command line', { concurrency: true }, () => {
       'doctor',
       'backup',
       'restore',
+      'admin',
       'forward',
       'dial',
       'licenses',
@@ -71,7 +72,8 @@ describe('init', { concurrency: true }, () => {
     const { code, stdout, stderr } = await runCommand(t, ['init', '--dir', 'engine', '--host', host], {
       cwd,
     });
-    assert.deepEqual([code, stdout], [0, '']);
+    assert.equal(code, 0);
+    assert.match(stdout, /^https:\/\/localhost:9443\/#link=\w{40}\n$/);
     assert.match(stderr, /token create --config \S+engine\/config\.yaml/);
     assert.match(stderr, /DNS: edge\.example\.test .* \*\.t\.edge\.example\.test/);
 
@@ -80,6 +82,7 @@ describe('init', { concurrency: true }, () => {
       readdirSync(dir).map((name) => [name, (statSync(join(dir, name)).mode & 0o777).toString(8)]),
     );
     assert.deepEqual(modes, {
+      'audit.db': '600',
       'ca-key.pem': '600',
       'ca.pem': '644',
       'config.yaml': '600',

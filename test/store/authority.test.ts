@@ -57,7 +57,10 @@ describe('an authority', () => {
     assert.equal(ca.ca, true);
     assert.equal(server.ca, false);
     assert.ok(server.checkIssued(ca) && server.verify(ca.publicKey) && ca.verify(ca.publicKey));
-    assert.equal(server.subjectAltName, 'DNS:edge.example.com, DNS:*.t.edge.example.com');
+    assert.equal(
+      server.subjectAltName,
+      'DNS:edge.example.com, DNS:*.t.edge.example.com, DNS:localhost, IP Address:127.0.0.1, IP Address:0:0:0:0:0:0:0:1',
+    );
     assert.ok(server.checkHost('a.t.edge.example.com'));
     assert.equal(server.checkHost('a.b.t.edge.example.com'), undefined);
     assert.equal(server.checkHost('a.edge.example.com'), undefined);

@@ -35,6 +35,7 @@ const PACKAGE_DOORS: Readonly<Record<string, readonly string[]>> = {
   'better-sqlite3': ['store'],
   jose: ['store'],
   maxmind: ['store'],
+  otpauth: ['store'],
   '@koa/router': ['api'],
   koa: ['api'],
   ws: ['api'],

@@ -34,6 +34,8 @@ export interface EngineOptions {
 export interface TestEngine {
   readonly engine: Engine;
   readonly port: number;
+  /** Of the admin listener; 0 where the settings have none. */
+  readonly adminPort: number;
   /** PEM of the authority that signed the engine's certificate. */
   readonly ca: string;
   readonly directory: string;
@@ -75,7 +77,7 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
     { dir: directory },
   );
   const engine = createEngine(config, { clock, log });
-  const { port } = await engine.start();
+  const { port, adminPort = 0 } = await engine.start();
   const agents = new Set<Agent>();
   let sharedToken: string | undefined;
 
@@ -116,6 +118,7 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
   return {
     engine,
     port,
+    adminPort,
     ca: certificates.ca,
     directory,
     log,

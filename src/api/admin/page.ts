@@ -1,0 +1,71 @@
+/**
+ * The admin page: a few static files, as `npm run build` left them.
+ *
+ * Flow: read whole when the engine starts; index.html names the others, whose names hold a hash of what is in them.
+ * Invariant: nothing of the page comes from elsewhere, is inline, or is framed; scripts cannot write markup (Trusted Types). The engine
+ * runs without a page, and says so where it should be.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import type { Middleware } from 'koa';
+import { fail } from '../../base/errors.ts';
+
+const MEDIA_TYPES: Readonly<Record<string, string>> = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript; charset=utf-8',
+  '.css': 'text/css; charset=utf-8',
+  '.svg': 'image/svg+xml',
+};
+
+const CONTENT_SECURITY_POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self'",
+  "connect-src 'self'",
+  "form-action 'none'",
+  "base-uri 'none'",
+  "frame-ancestors 'none'",
+  "require-trusted-types-for 'script'",
+  "trusted-types 'none'",
+].join('; ');
+
+/** Of every answer of the admin listener. */
+export const PAGE_HEADERS: Readonly<Record<string, string>> = {
+  'content-security-policy': CONTENT_SECURITY_POLICY,
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'permissions-policy': 'camera=(), geolocation=(), microphone=(), payment=(), usb=()',
+};
+
+const INDEX = 'index.html';
+
+/** @param directory holds index.html; may be missing */
+export const servePage = (directory: string): Middleware => {
+  const files = filesIn(directory);
+  return (ctx, next) => {
+    if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();
+    const isIndex = ctx.path === '/';
+    const content = files.get(isIndex ? INDEX : ctx.path.slice(1));
+    if (!content) {
+      if (isIndex) throw fail('PAGE_NOT_BUILT');
+      return next();
+    }
+    ctx.set('content-type', MEDIA_TYPES[extname(isIndex ? INDEX : ctx.path)] ?? 'application/octet-stream');
+    // What has a hash in its name never changes; what names them must be asked for each time.
+    ctx.set('cache-control', isIndex ? 'no-store' : 'public, max-age=31536000, immutable');
+    ctx.body = content;
+  };
+};
+
+const filesIn = (directory: string): ReadonlyMap<string, Buffer> => {
+  try {
+    const names = readdirSync(directory).filter((name) => extname(name) in MEDIA_TYPES);
+    return new Map(names.map((name) => [name, readFileSync(join(directory, name))]));
+  } catch {
+    return new Map();
+  }
+};
