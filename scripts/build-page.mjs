@@ -42,7 +42,7 @@ export const buildPage = async () => {
     jsx: 'automatic',
     jsxImportSource: 'preact',
     legalComments: 'none',
-    logLevel: 'error',
+    logLevel: 'silent',
   });
   const files = new Map();
   let index = readFileSync(join(source, 'index.html'), 'utf8');
@@ -60,7 +60,12 @@ export const buildPage = async () => {
   mkdirSync(aside, { recursive: true });
   for (const [name, content] of files) writeFileSync(join(aside, name), content);
   rmSync(target, { recursive: true, force: true });
-  renameSync(aside, target);
+  try {
+    renameSync(aside, target);
+  } catch {
+    // Somebody else has built the same meanwhile.
+    rmSync(aside, { recursive: true, force: true });
+  }
   return files;
 };
 

@@ -41,7 +41,7 @@ export interface AdminDoorNeeds {
 }
 
 /** Where `npm run build` leaves the page. */
-const PAGE_DIRECTORY = fileURLToPath(new URL('../web/dist', import.meta.url));
+const pageDirectory = (): string => fileURLToPath(new URL('../web/dist', import.meta.url));
 
 export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
   const { clock, database, actors, audit, door, certificates } = needs;
@@ -68,7 +68,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       version: VERSION,
       engineHost: engine.host,
       authority: { certFile: admin.ca_cert_file, keyFile: admin.ca_key_file },
-      pageDirectory: PAGE_DIRECTORY,
+      pageDirectory: pageDirectory(),
     },
   );
   const port = createTlsPort(

@@ -7,7 +7,6 @@ import type { Browser, Page } from 'playwright-core';
 import { buildPage } from '../../scripts/build-page.mjs';
 import { PASSWORD, startAdminEngine, withAdmins } from '../engine/ask-admin.ts';
 import type { TestEngine } from '../support/engine.ts';
-import { eventually } from '../support/eventually.ts';
 import { openBrowser, openPage, takePictures } from './page.ts';
 
 const HOSTILE = `<img src=x onerror=alert(1)>"'><script>alert(2)</script>`;
@@ -97,7 +96,7 @@ describe('the admin page', () => {
     await page.getByRole('button', { name: 'Done' }).click();
     assert.ok(!(await page.content()).includes(token));
 
-    await engine.connectAgent({ token });
+    const agent = await engine.connectAgent({ token });
     await page.getByText('1 agent, 0 tunnels').waitFor();
     await takePictures(page, 'tokens');
     await page.getByRole('button', { name: 'Revoke' }).click();
@@ -105,7 +104,7 @@ describe('the admin page', () => {
     await takePictures(page, 'token-revoke');
     await page.getByRole('dialog').getByRole('button', { name: 'Revoke' }).click();
     await page.getByText('revoked', { exact: true }).waitFor();
-    await eventually(() => engine.engine.counts().sessions === 0, 'the revoked token has no session');
+    await agent.next('channel-closed');
     await goTo(page, 'Audit');
     await page.getByText('pat.revoke').waitFor();
     await page.getByRole('button', { name: 'Check the chain' }).click();

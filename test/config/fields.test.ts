@@ -40,9 +40,9 @@ test('secrets, files and required settings are known as such', () => {
     'geoip.database',
     'store.path',
     'audit.path',
-    'records.path',
     'admin.ca_cert_file',
     'admin.ca_key_file',
+    'records.path',
   ]);
   assert.deepEqual(keysOf('isRequired'), ['engine.host', 'certs.static.cert_file', 'certs.static.key_file']);
 });

@@ -7,7 +7,6 @@ import { describe, test } from 'node:test';
 import { createClock } from '../../src/base/time.ts';
 import { createAuthority } from '../../src/store/authority.ts';
 import { connectDownstream } from '../support/downstream.ts';
-import { eventually } from '../support/eventually.ts';
 import { askAdmin, askWithToken, logIn, PASSWORD, startAdminEngine } from './ask-admin.ts';
 
 const newToken = { name: 'laptop', permissions: null };
@@ -34,8 +33,8 @@ describe('the Admin API', () => {
     assert.equal((await ask('DELETE', `/tunnels/${found.id}`)).body.code, 'TUNNEL_NOT_FOUND');
     assert.equal(engine.engine.counts().tunnels, 2);
     assert.equal((await ask('DELETE', `/agents/${agent.agentId}`)).status, 204);
-    await eventually(() => engine.engine.counts().sessions === 0, 'the agent is gone');
-    assert.equal((await ask('DELETE', `/agents/${agent.agentId}`)).body.code, 'AGENT_UNKNOWN');
+    await agent.next('channel-closed');
+    assert.equal((await ask('DELETE', '/agents/cli_none')).body.code, 'AGENT_UNKNOWN');
   });
 
   test('makes tokens, counts what lives by them, rotates and revokes', async (t) => {
@@ -53,11 +52,11 @@ describe('the Admin API', () => {
     assert.equal((await rotate()).body.code, 'VERSION_MISSING');
     const both = await Promise.all([rotate(shown.etag), rotate(shown.etag)]);
     assert.deepEqual(both.map(({ status }) => status).sort(), [200, 412]);
-    await eventually(() => engine.engine.counts().sessions === 0, 'the old token has no session');
+    await agent.next('channel-closed');
     const { token: second } = both.find(({ status }) => status === 200)!.body;
-    await engine.connectAgent({ token: second });
+    const next = await engine.connectAgent({ token: second });
     assert.equal((await ask('DELETE', `/tokens/${id}`)).body.state, 'revoked');
-    await eventually(() => engine.engine.counts().sessions === 0, 'the revoked token has no session');
+    await next.next('channel-closed');
   });
 
   test('makes applications, and refuses them the permission of the Admin API', async (t) => {

@@ -42,6 +42,7 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 };
 
 const INDEX = 'index.html';
+const HASHED = /-[0-9a-f]{12}\.\w+$/;
 
 /** @param directory holds index.html; may be missing */
 export const servePage = (directory: string): Middleware => {
@@ -49,14 +50,15 @@ export const servePage = (directory: string): Middleware => {
   return (ctx, next) => {
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();
     const isIndex = ctx.path === '/';
-    const content = files.get(isIndex ? INDEX : ctx.path.slice(1));
+    const name = isIndex ? INDEX : ctx.path.slice(1);
+    const content = files.get(name);
     if (!content) {
       if (isIndex) throw fail('PAGE_NOT_BUILT');
       return next();
     }
-    ctx.set('content-type', MEDIA_TYPES[extname(isIndex ? INDEX : ctx.path)] ?? 'application/octet-stream');
+    ctx.set('content-type', MEDIA_TYPES[extname(name)] ?? 'application/octet-stream');
     // What has a hash in its name never changes; what names them must be asked for each time.
-    ctx.set('cache-control', isIndex ? 'no-store' : 'public, max-age=31536000, immutable');
+    ctx.set('cache-control', HASHED.test(name) ? 'public, max-age=31536000, immutable' : 'no-store');
     ctx.body = content;
   };
 };
