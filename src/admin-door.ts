@@ -4,7 +4,6 @@
  * Flow: engine.ts makes one where `admin.enabled` is set; TLS sockets of the port go to api/admin/app.ts.
  * Invariant: it has its own port and shares none with downstreams or agents; its names are exact, `host:port`.
  */
-import { fileURLToPath } from 'node:url';
 import { createAdminApi } from './api/admin/app.ts';
 import { fail } from './base/errors.ts';
 import { addressWithPort, splitListenAddress } from './base/ip.ts';
@@ -13,6 +12,7 @@ import type { Logger } from './base/log.ts';
 import type { Clock } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import type { AgentDoor } from './control/accept.ts';
+import { readPageFiles } from './page-files.ts';
 import type { Arrivals } from './socket/arrivals.ts';
 import type { Certificates } from './socket/certificates.ts';
 import { createTlsPort } from './socket/tls-port.ts';
@@ -40,9 +40,6 @@ export interface AdminDoorNeeds {
   engineAddress(): string;
 }
 
-/** Where `npm run build` leaves the page. */
-const pageDirectory = (): string => fileURLToPath(new URL('../web/dist', import.meta.url));
-
 export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
   const { clock, database, actors, audit, door, certificates } = needs;
   const { engine, admin, tls } = config;
@@ -68,7 +65,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       version: VERSION,
       engineHost: engine.host,
       authority: { certFile: admin.ca_cert_file, keyFile: admin.ca_key_file },
-      pageDirectory: pageDirectory(),
+      pageFiles: readPageFiles(),
     },
   );
   const port = createTlsPort(

@@ -13,6 +13,7 @@ import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { addonAssets, addonPlugin } from './addons.ts';
 import { licensesText } from './licenses.ts';
+import { pageAssets, pagePlugin } from './page.ts';
 import {
   ARCHITECTURES,
   type Architecture,
@@ -43,7 +44,7 @@ const bundle = async (outfile: string): Promise<string[]> => {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
-    plugins: [addonPlugin],
+    plugins: [addonPlugin, pagePlugin],
     metafile: true,
     absWorkingDir: ROOT,
     logLevel: 'warning',
@@ -71,7 +72,7 @@ const makeExecutable = async (arch: Architecture, output: string): Promise<void>
     // V8 takes compiled code only from the same build of itself.
     useCodeCache: arch === HOST_ARCHITECTURE,
     execArgv: NODE_FLAGS,
-    assets: { 'licenses.txt': licenses, ...addonAssets(inputs, arch, node) },
+    assets: { 'licenses.txt': licenses, ...pageAssets(), ...addonAssets(inputs, arch, node) },
   };
   const config = join(WORK, 'sea.json');
   writeFileSync(config, JSON.stringify(settings, null, 2));

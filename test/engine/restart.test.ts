@@ -38,7 +38,7 @@ test('a second engine on the same address says so, and leaves nothing of itself 
   const engine = await startEngine(t);
   await assert.rejects(startEngine(t, { successorOf: engine }), {
     code: 'ADDRESS_IN_USE',
-    message: `The address 127.0.0.1:${engine.port} is in use by another program.`,
+    message: `The address 127.0.0.1:${engine.port} of tls.listen_addr is in use by another program.`,
   });
   await engine.connectAgent();
 });

@@ -271,7 +271,7 @@ describe('a token that is revoked', () => {
     await within(gone.over);
     assert.equal(staying.socket.destroyed, false);
     assert.equal(engine.engine.counts().downstreams > 0, true);
-    assert.ok(engine.log.withCode('TOKEN_REVOKED').length >= 2);
+    await eventually(() => engine.log.withCode('TOKEN_REVOKED').length >= 2, 'both are in the log');
     staying.request.destroy();
     staying.socket.destroy();
     await staying.over;

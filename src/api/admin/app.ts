@@ -46,8 +46,8 @@ export interface AdminApiOptions {
   readonly version: string;
   readonly engineHost: string;
   readonly authority: LocalAuthority;
-  /** Holds the built page; may be missing. */
-  readonly pageDirectory: string;
+  /** The built page, by name; may be empty. */
+  readonly pageFiles: ReadonlyMap<string, Buffer>;
 }
 
 export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): Connections => {
@@ -65,7 +65,7 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
   app.use(requireKnownHost(needs.hosts));
   app.use(apiRouter(routes, needs, options.version, ({ req }) => connections.addressOf(req)).routes());
   app.use(serveDownloads(downloads));
-  app.use(servePage(options.pageDirectory));
+  app.use(servePage(options.pageFiles));
   app.use(() => {
     throw fail('ADMIN_PATH_UNKNOWN');
   });

@@ -5,8 +5,7 @@
  * Invariant: nothing of the page comes from elsewhere, is inline, or is framed; scripts cannot write markup (Trusted Types). The engine
  * runs without a page, and says so where it should be.
  */
-import { readdirSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { extname } from 'node:path';
 import type { Middleware } from 'koa';
 import { fail } from '../../base/errors.ts';
 
@@ -44,14 +43,14 @@ export const PAGE_HEADERS: Readonly<Record<string, string>> = {
 const INDEX = 'index.html';
 const HASHED = /-[0-9a-f]{12}\.\w+$/;
 
-/** @param directory holds index.html; may be missing */
-export const servePage = (directory: string): Middleware => {
-  const files = filesIn(directory);
-  return (ctx, next) => {
+/** @param files by name; index.html may be missing */
+export const servePage =
+  (files: ReadonlyMap<string, Buffer>): Middleware =>
+  (ctx, next) => {
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') return next();
     const isIndex = ctx.path === '/';
     const name = isIndex ? INDEX : ctx.path.slice(1);
-    const content = files.get(name);
+    const content = extname(name) in MEDIA_TYPES ? files.get(name) : undefined;
     if (!content) {
       if (isIndex) throw fail('PAGE_NOT_BUILT');
       return next();
@@ -61,13 +60,3 @@ export const servePage = (directory: string): Middleware => {
     ctx.set('cache-control', HASHED.test(name) ? 'public, max-age=31536000, immutable' : 'no-store');
     ctx.body = content;
   };
-};
-
-const filesIn = (directory: string): ReadonlyMap<string, Buffer> => {
-  try {
-    const names = readdirSync(directory).filter((name) => extname(name) in MEDIA_TYPES);
-    return new Map(names.map((name) => [name, readFileSync(join(directory, name))]));
-  } catch {
-    return new Map();
-  }
-};
