@@ -85,11 +85,11 @@ const isMissingProof = (admission: Admission): boolean =>
   (admission.code === 'TOKEN_MISSING' || admission.code === 'CLIENT_CERTIFICATE_MISSING');
 
 /**
- * Whether a connection was made to another host: it has met that host's rules, and the downstream is to make one to this (RFC 9110
- * 7.4), which tells it nothing of the rules of this.
+ * Whether a connection was made to another host, as one that carries requests may be: it has met that host's rules, and the downstream
+ * is to make one to this (RFC 9110 7.4), which tells it nothing of the rules of this.
  */
 const isForeign = ({ properties }: Tunnel, { serverName }: EdgeConnection): boolean =>
-  serverName !== properties.hostname;
+  properties.protocol === 'http' && serverName !== properties.hostname;
 
 /** Denials of a connection; those of a request would be the same on every other. */
 const OF_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
