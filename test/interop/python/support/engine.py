@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[4]
 # run.ts names the Node that runs it; a bare `pytest` takes the one on the path.
 NODE = os.environ.get("INTEROP_NODE") or shutil.which("node") or "node"
 COMMAND = [NODE, "--import", "tsx", "src/main.ts"]
+# `init` gives every engine the same port for its admin page, and two of them run at once here.
+SETTINGS = {"RSTREAM_ENGINE_ADMIN__LISTEN_ADDR": "127.0.0.1:0"}
 CLI_SECONDS = 30
 START_SECONDS = 30
 STOP_SECONDS = 15
@@ -70,6 +72,7 @@ class Engine:
             self.process = subprocess.Popen(
                 [*COMMAND, "serve", "--config", str(self.config)],
                 cwd=ROOT,
+                env={**os.environ, **SETTINGS},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
