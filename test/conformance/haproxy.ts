@@ -7,10 +7,10 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runCommand } from '../interop/command.ts';
+import { freePort } from '../support/free-port.ts';
 import { PROXY_ADDRESS, type Published } from './published.ts';
 import { type Cases, requireTool, runCases } from './tools.ts';
 
@@ -26,15 +26,6 @@ const SENDERS = {
 } as const;
 
 type Sender = keyof typeof SENDERS;
-
-const findFreePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-};
 
 /** Health checks send a header without an address (LOCAL in version 2), all the time. */
 const configFrom = (ports: Readonly<Record<Sender, number>>, { port }: Published): string =>
@@ -114,9 +105,9 @@ export const runHaproxy = async (published: Published): Promise<string> => {
   await requireTool('haproxy', ['-v'], 'haproxy');
   await requireTool('curl', ['--version'], 'curl');
   const ports = {
-    v1: await findFreePort(),
-    v2: await findFreePort(),
-    'v2 with a note': await findFreePort(),
+    v1: await freePort(),
+    v2: await freePort(),
+    'v2 with a note': await freePort(),
   };
   const file = join(published.directory, 'haproxy.cfg');
   writeFileSync(file, configFrom(ports, published));

@@ -3,11 +3,12 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { runCommand } from '../interop/command.ts';
+import { freePort } from '../support/free-port.ts';
 import type { Published } from './published.ts';
 import { runCases } from './tools.ts';
 
@@ -22,14 +23,6 @@ const run = async (program: string, args: readonly string[]): Promise<string> =>
   const { code, output } = await runCommand(program, args, { timeoutMs: CASE_MS, output: 'keep' });
   assert.equal(code, 0, `${program} ended with ${code}: ${output}`);
   return output;
-};
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 };
 
 const accepts = async (port: number): Promise<boolean> => {

@@ -1,13 +1,14 @@
 /** A whole engine behind a TCP proxy: whose address is seen where, and who is limited. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
 import { type Endpoint, proxyHeaderFor } from '../../src/base/proxy-protocol.ts';
 import { connectDownstream, readToEnd } from '../support/downstream.ts';
 import { startEngine, startHttpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { privateDial } from '../support/fake-agent.ts';
+import { freePort } from '../support/free-port.ts';
 import { HOSTNAME } from './http-upstream.ts';
 
 const DESTINATION = { address: '203.0.113.1', port: 443 };
@@ -113,7 +114,7 @@ describe('proxy_protocol.trusted', () => {
   });
 
   test('the plain listener speaks it too', async (t) => {
-    const port = await findFreePort();
+    const port = await freePort();
     const engine = await startBehindProxy(t, { http: { enabled: true, listen_addr: `127.0.0.1:${port}` } });
     const answerTo = async (text: string): Promise<string> => {
       const socket = connect(port, '127.0.0.1').on('error', () => {});
@@ -191,13 +192,3 @@ describe('limits.connections_per_source', () => {
     await eventually(() => engine.engine.counts().connections === 5, 'all are in');
   });
 });
-
-/** A port that was free a moment ago: the engine does not tell the one that it chose for this listener. */
-const findFreePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-};

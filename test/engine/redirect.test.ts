@@ -5,17 +5,8 @@ import { type IncomingMessage, request } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
 import { startEngine } from '../support/engine.ts';
+import { freePort } from '../support/free-port.ts';
 import { HOSTNAME } from './http-upstream.ts';
-
-/** A port that was free a moment ago: the engine does not tell the one that it chose for this listener. */
-const findFreePort = async (): Promise<number> => {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-};
 
 const get = async (port: number, path: string): Promise<IncomingMessage> => {
   const [response] = (await once(
@@ -27,7 +18,7 @@ const get = async (port: number, path: string): Promise<IncomingMessage> => {
 };
 
 test('http.enabled: everybody is sent to the port that downstreams use, until the engine stops', async (t) => {
-  const port = await findFreePort();
+  const port = await freePort();
   const http = { enabled: true, listen_addr: `127.0.0.1:${port}` };
   const engine = await startEngine(t, { settings: { http } });
   const { statusCode, headers } = await get(port, '/a?b=c');
