@@ -38,6 +38,9 @@ const onSignal = () => {
 process.on('SIGINT', onSignal);
 process.on('SIGTERM', onSignal);
 
+// `| head` has read enough: that is no fault, and the command that prints to it goes on to its end.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 const context: CliContext = {
   env: process.env,
   print: (line) => process.stdout.write(`${line}\n`),
@@ -76,8 +79,18 @@ const codeFrom = (thrown: unknown): number => {
   return thrown.code === 'USAGE' ? 2 : 1;
 };
 
-// Not awaited: the binary's bundle is CommonJS, which cannot. And always an exit: whatever a library may have left open, the command is over.
+/** Resolves when a reader has, or will never have, all that was printed: what a pipe has not taken yet, an exit throws away. */
+const flushed = (stream: NodeJS.WriteStream) =>
+  new Promise<void>((resolve) => stream.write('', () => resolve()));
+
+// Always an exit: whatever a library may have left open, the command is over.
+const exit = async (code: number): Promise<void> => {
+  await Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+  process.exit(code);
+};
+
+// Not awaited: the binary's bundle is CommonJS, which cannot.
 run(process.argv[2]).then(
-  () => process.exit(),
-  (thrown) => process.exit(codeFrom(thrown)),
+  () => exit(0),
+  (thrown) => exit(codeFrom(thrown)),
 );

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { VERSION } from '../../src/version.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
-import { runCommand } from './command.ts';
+import { runCommand, startCommand } from './command.ts';
 import { makeInstance } from './instance.ts';
 
 describe('the command line', { concurrency: true }, () => {
@@ -52,6 +52,24 @@ describe('the command line', { concurrency: true }, () => {
   test('a word that is no command is named', async (t) => {
     const { stderr } = await runCommand(t, ['nonsense']);
     assert.equal(stderr, 'There is no command nonsense.\nSee `rstream-engine-ce help`.\n');
+  });
+
+  test('a list that no pipe holds at once is printed whole', async (t) => {
+    const instance = await makeInstance(t);
+    const names = Array.from({ length: 1_500 }, (_, index) => `${index}`.padStart(100, '-'));
+    await instance.createTokens(names);
+    const args = ['token', 'list', '--json', '--config', instance.files.config];
+    const { code, stdout } = await runCommand(t, args);
+    assert.equal(code, 0);
+    assert.ok(stdout.length > 256 * 1_024, 'more than a pipe holds');
+    assert.deepEqual(new Set(JSON.parse(stdout).map(({ name }: { name: string }) => name)), new Set(names));
+  });
+
+  test('a reader that has read enough is no fault', async (t) => {
+    const command = startCommand(t, ['help']);
+    command.child.stdout.destroy();
+    assert.equal(await command.ended, 0);
+    assert.equal(command.stderr, '');
   });
 
   test('without a configuration it says how to make one', async (t) => {
