@@ -43,7 +43,7 @@ export interface EdgeContext {
   isDraining(): boolean;
   poolOf(tunnel: Tunnel, choice: VersionChoice): Pool<UpstreamConnection>;
   readonly admit: Admit;
-  readonly policies: Pick<Policies, 'follow'>;
+  readonly policies: Pick<Policies, 'follow' | 'unfollow'>;
   /**
    * Joins both sides after a switch of protocols, for as long as the tunnel's policy allows the connection.
    * @param principal who asked for it, where the tunnel asks for that

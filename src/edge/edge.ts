@@ -20,7 +20,7 @@ import type { EdgeContext, EdgeOptions } from './context.ts';
 import { createDialUpstream } from './dial-upstream.ts';
 import { Http1Downstream } from './http1/downstream.ts';
 import { serveHttp2 } from './http2/downstream.ts';
-import type { Policies } from './policies.ts';
+import type { Policies, Running } from './policies.ts';
 import { createPools, type PoolsNeeds } from './pools.ts';
 import { speaksHttp2 } from './private-http.ts';
 import { BREAKS, createRawEdge } from './raw.ts';
@@ -30,7 +30,7 @@ export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly router: Router;
-  readonly policies: Pick<Policies, 'judge' | 'follow' | 'methodsOf'>;
+  readonly policies: Pick<Policies, 'judge' | 'methodsOf' | 'follow' | 'unfollow'>;
   readonly proofs: ProofVerifiers;
   /** Peers whose X-Forwarded headers are kept (`trusted_proxies`). */
   readonly trustedProxies: AddressSet;
@@ -86,20 +86,25 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       relays.add(downstream);
       const startMs = clock.elapsed();
       let cutBy: EngineError | undefined;
-      const cut = (error: EngineError) => {
-        cutBy = error;
-        // Both, as the other would first be let finish what it has.
-        downstream.destroy(error);
-        upstream.destroy(error);
+      const running: Running = {
+        tunnel,
+        connection,
+        principal,
+        cut(error) {
+          cutBy = error;
+          // Both, as the other would first be let finish what it has.
+          downstream.destroy(error);
+          upstream.destroy(error);
+        },
       };
       // A private dial was allowed by its credential.
-      const unfollow = connection.tunnel ? () => {} : policies.follow(tunnel, connection, cut, principal);
+      if (!connection.tunnel) policies.follow(running);
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(
         relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then((result) => {
           relays.delete(downstream);
-          unfollow();
+          policies.unfollow(running);
           const end = endFromRelay(result, cutBy);
           record({ ...begun, ...end, durationMs: begun.durationMs + clock.elapsed() - startMs });
         }),

@@ -15,10 +15,12 @@ import { inBackground } from '../base/time.ts';
 import type { Pool, PoolWaiter } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Admission } from './admission.ts';
+import type { EdgeConnection } from './connection.ts';
 import type { EdgeContext } from './context.ts';
 import { type HeaderFacts, withoutLength } from './headers.ts';
 import type { HeaderList, ResponseHead } from './http1/head.ts';
 import { withoutTokens } from './offered-proof.ts';
+import type { Running } from './policies.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { AnswerBody, Downstream, ResponseSink, Upstream, UpstreamConnection } from './sides.ts';
 
@@ -28,7 +30,7 @@ const STATE = { routing: 0, admitting: 1, acquiring: 2, awaitingAnswer: 3, answe
 /** RFC 9110 9.2.2. */
 const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'PUT', 'DELETE']);
 
-export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
+export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, Running {
   /** As the upstream may see it, once it is admitted. */
   request: DownstreamRequest;
   readonly #edge: EdgeContext;
@@ -36,7 +38,6 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   #state: (typeof STATE)[keyof typeof STATE] = STATE.routing;
   #tunnel: Tunnel | undefined;
   #principal: Principal | undefined;
-  #unfollow: (() => void) | undefined;
   #pool: Pool<UpstreamConnection> | undefined;
   #upstream: Upstream | undefined;
   #isRetry = false;
@@ -90,10 +91,8 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     // The downstream may have left meanwhile.
     if (this.#state === STATE.done) return;
     if (admission instanceof Error) return this.#refuse(admission);
-    const { connection } = this.#downstream;
-    const cut = (error: EngineError) => this.#failAnswer(error);
     this.#principal = admission.principal;
-    this.#unfollow = this.#edge.policies.follow(tunnel, connection, cut, admission.principal);
+    this.#edge.policies.follow(this);
     if (tunnel.properties.tokenAuth) this.request = withoutTokens(this.request);
     this.#reach(tunnel);
   }
@@ -120,6 +119,24 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     // A reused connection may ask for the engine, or for the name of a tunnel whose bytes are not HTTP: a new one would reach it.
     if (route.kind === 'engine') return fail('MISDIRECTED_REQUEST');
     return route.tunnel.properties.protocol === 'http' ? route.tunnel : fail('MISDIRECTED_REQUEST');
+  }
+
+  // What policies.ts judges for as long as it runs.
+
+  get tunnel(): Tunnel {
+    return this.#tunnel as Tunnel;
+  }
+
+  get connection(): EdgeConnection {
+    return this.#downstream.connection;
+  }
+
+  get principal(): Principal | undefined {
+    return this.#principal;
+  }
+
+  cut(error: EngineError): void {
+    this.#failAnswer(error);
   }
 
   // The pool's two answers.
@@ -312,7 +329,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
 
   #end(): void {
     this.#state = STATE.done;
-    this.#unfollow?.();
+    this.#edge.policies.unfollow(this);
   }
 
   #finish(error?: EngineError): void {

@@ -22,6 +22,16 @@ export interface PoliciesNeeds {
   countryOf(address: string): string | undefined;
 }
 
+/** An exchange or a raw stream. It is followed as it is: a request costs no object more for it. */
+export interface Running {
+  readonly tunnel: Tunnel;
+  readonly connection: ConnectionFacts;
+  /** By whose credential it runs. */
+  readonly principal: Principal | undefined;
+  /** Ends it at once; called once at most. */
+  cut(error: EngineError): void;
+}
+
 export interface Policies {
   /**
    * Whether a tunnel may be opened.
@@ -38,17 +48,10 @@ export interface Policies {
    * @returns a {@link DenialCode}'s error, or AGENT_GONE when the tunnel is not open; undefined when it may
    */
   judge(tunnel: Tunnel, connection: ConnectionFacts, principal?: Principal): EngineError | undefined;
-  /**
-   * Keeps judging something that runs and was allowed.
-   * @param cut ends it at once; called once at most, and not after the returned function
-   * @returns to be called when it is over
-   */
-  follow(
-    tunnel: Tunnel,
-    connection: ConnectionFacts,
-    cut: (error: EngineError) => void,
-    principal?: Principal,
-  ): () => void;
+  /** Keeps judging something that runs and was allowed, until `unfollow` or its `cut`. */
+  follow(running: Running): void;
+  /** It is over; safe to repeat. */
+  unfollow(running: Running): void;
   /** Puts other rules of the operator into force, for what runs as well. */
   replaceRules(rules: EngineRules): void;
   /** Judges everything that is followed again; for when `countryOf` answers otherwise. */
@@ -59,22 +62,15 @@ export interface Policies {
   readonly followedCount: number;
 }
 
-interface Followed {
-  readonly tunnel: Tunnel;
-  readonly connection: ConnectionFacts;
-  readonly cut: (error: EngineError) => void;
-  readonly principal: Principal | undefined;
-}
-
 /** Follows the registry from now on; create it before the first tunnel opens. */
 export const createPolicies = (
   { registry, countryOf }: PoliciesNeeds,
   engineRules: EngineRules,
 ): Policies => {
   const byTunnel = new Map<TunnelId, Policy>();
-  const followed = new Set<Followed>();
+  const followed = new Set<Running>();
   // Those of them that run by a credential, so that a recheck costs nothing where none does.
-  const byCredential = new Set<Followed>();
+  const byCredential = new Set<Running>();
   let rules = engineRules;
 
   const policyOf = ({ properties, published }: Tunnel): Policy =>
@@ -97,19 +93,19 @@ export const createPolicies = (
     return verdict.kind === 'deny' ? fail(verdict.code, { permission: STREAM_PERMISSION }) : undefined;
   };
 
-  const forget = (item: Followed): boolean => {
-    byCredential.delete(item);
-    return followed.delete(item);
+  const unfollow = (running: Running): boolean => {
+    if (running.principal) byCredential.delete(running);
+    return followed.delete(running);
   };
 
   const reevaluate = () => {
     // A copy, as a cut may make room for something new, which has been judged already.
-    for (const item of [...followed]) {
-      const { tunnel, connection, principal } = item;
+    for (const running of [...followed]) {
+      const { tunnel, connection, principal } = running;
       // What runs may outlive its tunnel (protocol.md 5.5), but not the rules.
       const policy = byTunnel.get(tunnel.id) ?? policyOf(tunnel);
       const error = denialOf(policy, connection, principal);
-      if (error && forget(item)) item.cut(error);
+      if (error && unfollow(running)) running.cut(error);
     }
   };
 
@@ -123,16 +119,16 @@ export const createPolicies = (
       const policy = byTunnel.get(id);
       return policy ? denialOf(policy, connection, principal) : fail('AGENT_GONE');
     },
-    follow(tunnel, connection, cut, principal) {
-      const item = { tunnel, connection, cut, principal };
-      followed.add(item);
-      if (principal) byCredential.add(item);
-      return () => forget(item);
+    follow(running) {
+      followed.add(running);
+      if (running.principal) byCredential.add(running);
     },
+    unfollow,
     recheck(isActive) {
-      for (const item of [...byCredential])
-        if (item.principal && !isActive(item.principal) && forget(item))
-          item.cut(endedProofOf(item.principal));
+      for (const running of [...byCredential]) {
+        const { principal } = running;
+        if (principal && !isActive(principal) && unfollow(running)) running.cut(endedProofOf(principal));
+      }
     },
     replaceRules(replacement) {
       rules = replacement;

@@ -17,7 +17,7 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Admit } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { DialUpstream } from './dial-upstream.ts';
-import type { Policies } from './policies.ts';
+import type { Policies, Running } from './policies.ts';
 
 /** A TCP socket can say that it breaks off; TLS says so by ending without close_notify. */
 type RawSocket = Duplex & { resetAndDestroy?(): unknown };
@@ -35,7 +35,7 @@ export interface RawEdgeNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly admit: Admit;
-  readonly policies: Pick<Policies, 'follow'>;
+  readonly policies: Pick<Policies, 'follow' | 'unfollow'>;
   readonly dialUpstream: DialUpstream;
   readonly record: (record: TrafficRecord) => void;
 }
@@ -75,11 +75,16 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     const admission = await admit(tunnel, connection);
     if (admission instanceof Error) throw admission;
     let cause: EngineError | undefined;
-    const cut = (error: EngineError) => {
-      cause = error;
-      breakOff(socket);
+    const running: Running = {
+      tunnel,
+      connection,
+      principal: admission.principal,
+      cut(error) {
+        cause = error;
+        breakOff(socket);
+      },
     };
-    const unfollow = policies.follow(tunnel, connection, cut, admission.principal);
+    policies.follow(running);
     try {
       const stream = await dial(socket, tunnel, connection);
       const waitMs = clock.elapsed() - startMs;
@@ -97,7 +102,7 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
         ...end,
       };
     } finally {
-      unfollow();
+      policies.unfollow(running);
     }
   };
 

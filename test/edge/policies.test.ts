@@ -5,7 +5,7 @@ import { type EngineError, fail } from '../../src/base/errors.ts';
 import { newAgentId } from '../../src/base/ids.ts';
 import type { Principal } from '../../src/base/principal.ts';
 import type { TunnelProperties } from '../../src/base/tunnel-properties.ts';
-import { createPolicies, type Policies } from '../../src/edge/policies.ts';
+import { createPolicies, type Policies, type Running } from '../../src/edge/policies.ts';
 import type { EngineRules } from '../../src/policy/engine-rules.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
 import { createFakeClock } from '../support/clock.ts';
@@ -32,6 +32,12 @@ const setUp = (rules: Partial<EngineRules> = {}) => {
   const policies: Policies = createPolicies({ registry, countryOf }, { ...OPEN_RULES, ...rules });
   const open = (properties: TunnelProperties = {}) => registry.open(OWNER, properties);
   return { registry, policies, open, lookups, countries };
+};
+
+const followIn = (policies: Policies, running: Omit<Running, 'principal'> & Partial<Running>): Running => {
+  const whole = { principal: undefined, ...running };
+  policies.follow(whole);
+  return whole;
 };
 
 describe('judging', () => {
@@ -74,11 +80,11 @@ describe('other rules', () => {
     const tunnel = open();
     const cuts: [string, EngineError['code']][] = [];
     const follow = (name: string, connection: typeof HOME) =>
-      policies.follow(tunnel, connection, ({ code }) => cuts.push([name, code]));
+      followIn(policies, { tunnel, connection, cut: ({ code }) => cuts.push([name, code]) });
     follow('home', HOME);
-    const unfollow = follow('over', AWAY);
+    const over = follow('over', AWAY);
     follow('away', AWAY);
-    unfollow();
+    policies.unfollow(over);
     policies.replaceRules(ONLY_HOME);
     policies.reevaluate();
     assert.deepEqual(cuts, [['away', 'ADDRESS_FORBIDDEN']]);
@@ -89,7 +95,7 @@ describe('other rules', () => {
     const { policies, registry, open } = setUp();
     const tunnel = open();
     const cuts: EngineError['code'][] = [];
-    policies.follow(tunnel, AWAY, ({ code }) => cuts.push(code));
+    followIn(policies, { tunnel, connection: AWAY, cut: ({ code }) => cuts.push(code) });
     registry.closeAll(OWNER.agentId, { isLost: true });
     policies.reevaluate();
     assert.deepEqual(cuts, []);
@@ -100,7 +106,8 @@ describe('other rules', () => {
   test('other countries do the same', () => {
     const { policies, open, countries } = setUp({ hasGeoipDatabase: true });
     const cuts: EngineError['code'][] = [];
-    policies.follow(open({ geoip: ['FR'] }), HOME, ({ code }) => cuts.push(code));
+    const tunnel = open({ geoip: ['FR'] });
+    followIn(policies, { tunnel, connection: HOME, cut: ({ code }) => cuts.push(code) });
     policies.reevaluate();
     assert.deepEqual(cuts, []);
     countries.clear();
@@ -112,14 +119,12 @@ describe('other rules', () => {
     const { policies, open } = setUp();
     const tunnel = open();
     let cutCount = 0;
-    const unfollows: (() => void)[] = [];
-    for (const _item of [1, 2, 3])
-      unfollows.push(
-        policies.follow(tunnel, AWAY, () => {
-          cutCount += 1;
-          for (const unfollow of unfollows) unfollow();
-        }),
-      );
+    const running: Running[] = [];
+    const cut = () => {
+      cutCount += 1;
+      running.forEach(policies.unfollow);
+    };
+    for (const _item of [1, 2, 3]) running.push(followIn(policies, { tunnel, connection: AWAY, cut }));
     policies.replaceRules(ONLY_HOME);
     assert.equal(cutCount, 1);
   });
@@ -137,14 +142,19 @@ describe('a credential that is over', () => {
     const tunnel = open({ tokenAuth: true, mtlsAuth: true });
     const cuts: [string, EngineError['code']][] = [];
     const follow = (name: string, whom?: Principal) =>
-      policies.follow(tunnel, HOME, ({ code }) => cuts.push([name, code]), whom);
+      followIn(policies, {
+        tunnel,
+        connection: HOME,
+        principal: whom,
+        cut: ({ code }) => cuts.push([name, code]),
+      });
     const [token, certificate] = [principal('gone', 'pat'), principal('gone', 'certificate')];
     follow('token', token);
     follow('certificate', certificate);
-    const unfollow = follow('over', token);
+    const over = follow('over', token);
     follow('other', principal('other', 'pat'));
     follow('nobody');
-    unfollow();
+    policies.unfollow(over);
     const isActive = ({ credentialId }: Principal) => credentialId !== 'gone';
     policies.recheck(isActive);
     policies.recheck(isActive);
@@ -159,7 +169,8 @@ describe('a credential that is over', () => {
     const { policies, open } = setUp();
     const tunnel = open({ tokenAuth: true });
     const cuts: EngineError['code'][] = [];
-    policies.follow(tunnel, HOME, ({ code }) => cuts.push(code), principal('visitor', 'pat'));
+    const visitor = principal('visitor', 'pat');
+    followIn(policies, { tunnel, connection: HOME, principal: visitor, cut: ({ code }) => cuts.push(code) });
     policies.reevaluate();
     assert.deepEqual(cuts, []);
     policies.replaceRules(ONLY_AWAY);

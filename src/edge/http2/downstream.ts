@@ -140,6 +140,8 @@ class Http2Downstream implements Downstream {
   #exchange: Exchange | undefined;
   #request: DownstreamRequest | undefined;
   #isBodyStarted = false;
+  /** The newest part of the answer's body, until `flush`: what turns out to be the last leaves in one frame with the end. */
+  #held: Buffer | undefined;
   #requestTrailers: HeaderList = NO_TRAILERS;
   #answerTrailers: HeaderList = NO_TRAILERS;
   /** When something of an answer that is given last moved; undefined before, and after a switch of protocols. */
@@ -241,16 +243,22 @@ class Http2Downstream implements Downstream {
   }
 
   writeBody(chunk: Buffer): boolean {
-    if (!this.#stream.writable) return true;
-    return this.#stream.write(chunk) || this.#stream.writableLength < LIMITS.writeBufferBytesMax;
+    this.flush();
+    this.#held = chunk;
+    // Without a need to drain there would be no 'drain' to wait for.
+    return !this.#stream.writableNeedDrain || this.#stream.writableLength < LIMITS.writeBufferBytesMax;
   }
 
-  // The head left with `respond`.
-  flush(): void {}
+  /** The head left with `respond`. */
+  flush(): void {
+    if (this.#held && this.#stream.writable) this.#stream.write(this.#held);
+    this.#held = undefined;
+  }
 
   end(trailers: HeaderList): void {
     this.#answerTrailers = trailers;
-    this.#stream.end();
+    this.#stream.end(this.#held);
+    this.#held = undefined;
     this.#leave();
   }
 
