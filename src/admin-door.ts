@@ -21,6 +21,7 @@ import type { AuditLog } from './store/audit.ts';
 import type { AuditActors } from './store/audit-actor.ts';
 import type { Credentials } from './store/credentials.ts';
 import type { Database } from './store/database.ts';
+import type { Proofs } from './store/proofs.ts';
 import type { TunnelRegistry } from './tunnel/registry.ts';
 import { VERSION } from './version.ts';
 
@@ -32,6 +33,7 @@ export interface AdminDoorNeeds {
   readonly certificates: Certificates;
   readonly registry: TunnelRegistry;
   readonly credentials: Credentials;
+  readonly proofs: Proofs;
   readonly audit: AuditLog;
   readonly actors: AuditActors;
   readonly door: AgentDoor;
@@ -55,7 +57,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
     {
       ...needs,
       admins,
-      verifyToken: needs.credentials.verify,
+      verifyToken: needs.proofs.verifyToken,
       listAgents: door.listSessions,
       disconnectAgent: (id) => door.disconnect(id, fail('CLOSED_BY_ADMIN')),
       certificateEnds: () => certificates.current().map(({ expiresAt }) => expiresAt),

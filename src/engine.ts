@@ -131,8 +131,6 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       logLevel: config.records.log,
     },
   );
-  const verifyCredential = meters.countingProofs('token', credentials.verify);
-
   const registry = createRegistry(
     { clock, admit: (properties) => policies.admit(properties) },
     { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
@@ -146,13 +144,15 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
 
   // An agent dials back once a stream, and behind a loopback address stands a proxy or the operator.
   const isExempt = (address: string) => isLoopbackAddress(address) || door.hasSessionFrom(address);
+  const throttle = createProofThrottle({ clock, isExempt });
   const proofs = createProofs({
     credentials: {
       ...credentials,
-      verify: verifyCredential,
+      verify: meters.countingProofs('token', credentials.verify),
+      verifyInQuery: meters.countingProofs('token', credentials.verifyInQuery),
       verifyCertificate: meters.countingProofs('certificate', credentials.verifyCertificate),
     },
-    throttle: createProofThrottle({ clock, isExempt }),
+    throttle,
   });
 
   // Each of the two doors needs the other, and neither before the first connection.
@@ -228,8 +228,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     log,
     registry,
     countRefusal: meters.countRefusalAt('api'),
-    verifyToken: verifyCredential,
-    verifyQueryToken: meters.countingProofs('token', credentials.verifyInQuery),
+    verifyToken: proofs.verifyToken,
+    verifyQueryToken: proofs.verifyQueryToken,
     listAgents: door.listSessions,
     findAgent: door.findSession,
     onAgent: door.onSession,
@@ -270,6 +270,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           certificates,
           registry,
           credentials,
+          proofs,
           audit,
           actors,
           door,
@@ -297,6 +298,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         downstreams: edge.connectionCount,
         streams: door.counts().dialBacks,
         dials: door.counts().dials,
+        badProofSources: throttle.count,
       }),
       drops: () => doorstep.dropCounts,
       records: () => records ?? { keptCount: 0, lostCount: 0 },

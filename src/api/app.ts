@@ -53,7 +53,7 @@ export const createApi = (needs: ApiNeeds): Api => {
   app.use(openToOtherOrigins(['/api/openapi.json', ...streams.map(({ path }) => path)]));
   app.use(refuseOtherMethods);
   app.use(refuseOtherHosts(connections));
-  app.use(engineRouter(needs, routes, streams).routes());
+  app.use(engineRouter(needs, connections, routes, streams).routes());
   app.use(systemRouter(needs).routes());
   app.use(() => {
     throw fail('PATH_UNKNOWN');
@@ -99,6 +99,8 @@ const answerRefusals =
       ctx.status = error.row.status;
       ctx.body = problemFrom(error, errorId);
       if (ctx.status === 401) ctx.set('www-authenticate', challengeFor(error.code));
+      const { retrySeconds } = error.details;
+      if (retrySeconds !== undefined) ctx.set('retry-after', String(retrySeconds));
       if (ctx.status === 426 && ctx.req.httpVersionMajor < 2) ctx.set('upgrade', 'websocket');
       reportProblem(needs, error, {
         errorId,
@@ -144,6 +146,7 @@ const createRouter = () => new Router({ strict: true, sensitive: true });
 
 const engineRouter = (
   needs: ApiNeeds,
+  { addressOf }: RequestConnections,
   routes: readonly EngineRoute[],
   streams: readonly WatchRoute[],
 ): Router => {
@@ -155,14 +158,14 @@ const engineRouter = (
   });
   for (const { path, permission, answer } of routes)
     router.get(path, async (ctx) => {
-      await admit(ctx, needs, { permission });
+      await admit(ctx, addressOf(ctx.req), needs, { permission });
       const body = answer(ctx);
       if (body === undefined) ctx.status = 204;
       else ctx.body = body;
     });
   for (const { path, permission, serve } of streams)
     router.get(path, async (ctx) =>
-      serve(ctx, await admit(ctx, needs, { permission, takesQueryToken: true })),
+      serve(ctx, await admit(ctx, addressOf(ctx.req), needs, { permission, takesQueryToken: true })),
     );
   return router;
 };

@@ -9,8 +9,8 @@ import { bearerFrom } from '../base/bearer.ts';
 import { fail } from '../base/errors.ts';
 import { type Permission, type Principal, requirePermission } from '../base/principal.ts';
 
-/** Provided by store. Throws the identity codes of the error table. */
-export type VerifyToken = (token: string | undefined) => Promise<Principal>;
+/** Provided by store, for a token that came from an address. Throws the identity codes of the error table. */
+export type VerifyToken = (token: string | undefined, address: string) => Promise<Principal>;
 
 export interface TokenVerifiers {
   readonly verifyToken: VerifyToken;
@@ -29,10 +29,12 @@ export const QUERY_TOKEN = 'rstream.token';
 
 /**
  * Admits a caller whose token is valid and, where a permission is named, has it.
+ * @param address of the peer
  * @throws TOKEN_IN_URL, TOKEN_INVALID, PERMISSION_MISSING, and whatever the verifiers throw
  */
 export const admit = async (
   ctx: Context,
+  address: string,
   { verifyToken, verifyQueryToken }: TokenVerifiers,
   { permission, takesQueryToken = false }: Admission,
 ): Promise<Principal> => {
@@ -43,8 +45,8 @@ export const admit = async (
   if (others.length > 0 || Array.isArray(queryToken)) throw fail('TOKEN_INVALID');
   if (authorization !== undefined && queryToken !== undefined) throw fail('TOKEN_INVALID');
   const principal = await (queryToken === undefined
-    ? verifyToken(bearerFrom(authorization ?? ''))
-    : verifyQueryToken(queryToken));
+    ? verifyToken(bearerFrom(authorization ?? ''), address)
+    : verifyQueryToken(queryToken, address));
   if (permission !== undefined) requirePermission(principal, permission);
   return principal;
 };

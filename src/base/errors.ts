@@ -148,7 +148,7 @@ export const ERRORS = {
   VERSION_OUTDATED: row(412, 2000, 'downstream', false, 'It was changed meanwhile.', 'Read it again, and decide again.'),
   LOGIN_INVALID: row(401, 1000, 'downstream', false, 'The name, the password or the code is wrong.', 'Try again; `rstream-engine-ce admin link` makes a one-time link that sets a new password.'),
   LOGIN_LINK_INVALID: row(401, 1000, 'downstream', false, 'This link was used already, has expired, or was never made.', 'Make a new one with `rstream-engine-ce admin link`.'),
-  LOGIN_THROTTLED: row(429, 7000, 'downstream', true, 'Too many failed logins: try again in {seconds} seconds.', 'Wait; a one-time link (`rstream-engine-ce admin link`) does not wait for other people.'),
+  LOGIN_THROTTLED: row(429, 7000, 'downstream', true, 'Too many failed logins: try again in {retrySeconds} seconds.', 'Wait; a one-time link (`rstream-engine-ce admin link`) does not wait for other people.'),
   LOGIN_CODE_MISSING: row(401, 1000, 'downstream', false, 'This account needs a code of its authenticator app as well.', 'Send the code; `rstream-engine-ce admin link` helps where the app is lost.'),
   LOGIN_REQUIRED: row(401, 1000, 'downstream', false, 'Nobody is logged in.', 'Log in, or send a token with the permission engine.admin.'),
   SESSION_ENDED: row(401, 1000, 'downstream', false, 'The session has ended.', 'Log in again.'),

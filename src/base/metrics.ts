@@ -101,6 +101,10 @@ export const METRICS = {
     'Verified proofs of agents, downstreams and callers of the Engine API, by result: `ok`, or the code of the refusal.',
     { proof: ['token', 'certificate'], result: ['ok', ...code] as readonly ('ok' | ErrorCode)[] },
   ),
+  rstream_engine_bad_proof_sources: gauge(
+    'Sources of addresses that gave bad proofs lately; one that gives too many is answered AUTHENTICATION_THROTTLED for a while.',
+    NO_LABELS,
+  ),
   rstream_engine_drops_total: counter('Connections that were dropped without a word for being too many.', {
     reason: ['CONNECTION_LIMIT', 'HANDSHAKE_LIMIT', 'SOURCE_CONNECTION_LIMIT', 'SOURCE_RATE_LIMIT'],
   }),

@@ -25,6 +25,7 @@ export interface ReadingsNeeds {
     readonly downstreams: number;
     readonly streams: number;
     readonly dials: number;
+    readonly badProofSources: number;
   };
   drops(): Readonly<Partial<Record<DropReason, number>>>;
   records(): { readonly keptCount: number; readonly lostCount: number };
@@ -66,11 +67,12 @@ const readInventory = (needs: ReadingsNeeds): void => {
   ).size;
   readTunnels(needs);
 
-  const { connections, downstreams, streams, dials } = needs.counts();
+  const { connections, downstreams, streams, dials, badProofSources } = needs.counts();
   metrics.cell('rstream_engine_connections', { kind: 'accepted' }).value = connections;
   metrics.cell('rstream_engine_connections', { kind: 'downstreams' }).value = downstreams;
   metrics.cell('rstream_engine_streams', {}).value = streams;
   metrics.cell('rstream_engine_dials', {}).value = dials;
+  metrics.cell('rstream_engine_bad_proof_sources', {}).value = badProofSources;
 
   for (const [reason, count] of Object.entries(needs.drops()))
     metrics.cell('rstream_engine_drops_total', { reason: reason as DropReason }).value = count;

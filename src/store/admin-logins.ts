@@ -207,7 +207,7 @@ export const createAdminLogins = ({ clock, table, cost, tell }: AdminLoginsNeeds
 const createGate = () => {
   let count = 0;
   return async <Result>(work: () => Promise<Result>): Promise<Result> => {
-    if (count >= LIMITS.passwordChecksMax) throw fail('LOGIN_THROTTLED', { seconds: 1 });
+    if (count >= LIMITS.passwordChecksMax) throw fail('LOGIN_THROTTLED', { retrySeconds: 1 });
     count += 1;
     try {
       return await work();

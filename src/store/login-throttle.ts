@@ -72,7 +72,7 @@ export const createLoginThrottle = ({ clock }: { clock: Clock }): LoginThrottle 
         waitMs(bySource.get(source), isShared ? LIMITS.loginAccountWaitMsMax : LIMITS.loginAddressWaitMsMax),
         account === undefined ? 0 : waitMs(byAccount.get(account), LIMITS.loginAccountWaitMsMax),
       );
-      if (wait > 0) throw fail('LOGIN_THROTTLED', { seconds: Math.ceil(wait / 1_000) });
+      if (wait > 0) throw fail('LOGIN_THROTTLED', { retrySeconds: Math.ceil(wait / 1_000) });
       count(bySource, source);
       if (account !== undefined) count(byAccount, account);
       const takeBack = () => {

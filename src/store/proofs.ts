@@ -1,7 +1,7 @@
 /**
  * Proofs that peers give over the network: the credentials behind the throttle of bad ones.
  *
- * Flow: control and edge hand in a proof and the address that it came from; credentials.ts verifies.
+ * Flow: control, edge and api hand in a proof and the address that it came from; credentials.ts verifies.
  * Invariant: what is known to be good is never refused for what others did from the same address; everything else is looked at only while
  * its source may be. A proof counts as bad if it never was good: who comes with an expired or revoked one is late, and does not guess.
  */
@@ -14,7 +14,9 @@ export interface Proofs {
   /** The principal of a token that was verified before and still holds: no cryptography, some microseconds. */
   knownToken(token: string): Principal | undefined;
   /** As Credentials does; rejects with AUTHENTICATION_THROTTLED too. */
-  verifyToken(token: string, address: string): Promise<Principal>;
+  verifyToken(token: string | undefined, address: string): Promise<Principal>;
+  /** As Credentials' `verifyInQuery` does; rejects with AUTHENTICATION_THROTTLED too. */
+  verifyQueryToken(token: string | undefined, address: string): Promise<Principal>;
   /** As Credentials does; throws AUTHENTICATION_THROTTLED too, in place of a refusal. */
   verifyCertificate(fingerprint: string, address: string): Principal;
 }
@@ -22,7 +24,7 @@ export interface Proofs {
 const BAD: readonly ErrorCode[] = ['TOKEN_INVALID', 'CLIENT_CERTIFICATE_UNKNOWN'];
 
 export interface ProofsNeeds {
-  readonly credentials: Pick<Credentials, 'verify' | 'knownToken' | 'verifyCertificate'>;
+  readonly credentials: Pick<Credentials, 'verify' | 'verifyInQuery' | 'knownToken' | 'verifyCertificate'>;
   readonly throttle: Pick<ProofThrottle, 'refusalOf' | 'countBad'>;
 }
 
@@ -30,20 +32,29 @@ export const createProofs = ({ credentials, throttle }: ProofsNeeds): Proofs => 
   const count = (thrown: unknown, address: string) => {
     if (thrown instanceof EngineError && BAD.includes(thrown.code)) throttle.countBad(address);
   };
+  const throttled = async (address: string, verify: () => Promise<Principal>): Promise<Principal> => {
+    const refusal = throttle.refusalOf(address);
+    if (refusal) throw refusal;
+    try {
+      return await verify();
+    } catch (thrown) {
+      count(thrown, address);
+      throw thrown;
+    }
+  };
+  const knownIn = (token: string | undefined) =>
+    token === undefined ? undefined : credentials.knownToken(token);
+
   return {
     knownToken: credentials.knownToken,
 
     async verifyToken(token, address) {
-      const known = credentials.knownToken(token);
-      if (known) return known;
-      const refusal = throttle.refusalOf(address);
-      if (refusal) throw refusal;
-      try {
-        return await credentials.verify(token);
-      } catch (thrown) {
-        count(thrown, address);
-        throw thrown;
-      }
+      return knownIn(token) ?? throttled(address, () => credentials.verify(token));
+    },
+
+    verifyQueryToken(token, address) {
+      const verify = () => credentials.verifyInQuery(token);
+      return knownIn(token) ? verify() : throttled(address, verify);
     },
 
     // A look-up: the handshake has done the cryptography, so there is nothing to be spared by refusing first.

@@ -5,7 +5,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { proxyHeaderFor } from '../../src/base/proxy-protocol.ts';
 import { createTestPair } from '../support/certificates.ts';
 import { connectDownstream, readToEnd } from '../support/downstream.ts';
-import { startEngine, type TestEngine } from '../support/engine.ts';
+import { type EngineOptions, startEngine, type TestEngine } from '../support/engine.ts';
 import { HOSTNAME, requestText } from './http-upstream.ts';
 
 const headerOf = (address: string) =>
@@ -14,8 +14,10 @@ const MALLORY = '198.51.100.7';
 const ALICE = '192.0.2.1';
 
 /** Every connection of the test comes through a proxy on 127.0.0.1, which tells whose it is. */
-const startGuarded = async (t: TestContext) => {
-  const engine = await startEngine(t, { settings: { proxy_protocol: { trusted: ['127.0.0.1'] } } });
+const startGuarded = async (t: TestContext, settings: EngineOptions['settings'] = {}) => {
+  const engine = await startEngine(t, {
+    settings: { proxy_protocol: { trusted: ['127.0.0.1'] }, ...settings },
+  });
   const agent = await engine.connectAgent({ proxyHeader: headerOf('203.0.113.9') });
   await agent.openTunnel({ hostname: 'web', tokenAuth: true, mtlsAuth: true });
   return { engine };
@@ -58,6 +60,40 @@ describe('a source that gave too many bad proofs', () => {
     const proxyHeader = headerOf(MALLORY);
     for (let count = 0; count < LIMITS.badProofsMax; count += 1)
       await assert.rejects(engine.connectAgent({ proxyHeader, token: 'nonsense' }), { code: 1000 });
+    assert.match(await ask(engine, MALLORY, 'nonsense'), /^HTTP\/1\.1 429 /);
+  });
+
+  test('has to pause at both APIs as well, and those who watch with a token in the URL have', async (t) => {
+    const { engine } = await startGuarded(t, { admin: { enabled: true, listen_addr: '127.0.0.1:0' } });
+    const token = await engine.createToken('reader', []);
+    await exhaust(engine, MALLORY);
+    const { port, ca, adminPort = 0 } = engine;
+    const get = async (listener: number, target: string, ...lines: string[]) => {
+      const path = { port: listener, ca, proxyHeader: headerOf(MALLORY) };
+      const socket = await connectDownstream(path, 'localhost');
+      const head = [`GET ${target} HTTP/1.1`, `Host: localhost:${listener}`, 'Connection: close', ...lines];
+      socket.write(`${head.join('\r\n')}\r\n\r\n`);
+      return readToEnd(socket);
+    };
+    const bearer = `Authorization: Bearer ${token}`;
+    for (const answer of [
+      await get(port, '/api/clients', bearer),
+      await get(port, `/api/sse?rstream.token=${token}`),
+      await get(adminPort, '/api/admin/tokens', bearer),
+    ])
+      assert.match(answer, /^HTTP\/1\.1 429 (?=.*\r\nretry-after: [12]\r\n).*AUTHENTICATION_THROTTLED/is);
+  });
+
+  test('of the Engine API has to pause at the edge as well', async (t) => {
+    const { engine } = await startGuarded(t);
+    for (let count = 0; count < LIMITS.badProofsMax; count += 1) {
+      const { port, ca } = engine;
+      const socket = await connectDownstream({ port, ca, proxyHeader: headerOf(MALLORY) }, 'localhost');
+      socket.write(
+        'GET /api/clients HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer nonsense\r\nConnection: close\r\n\r\n',
+      );
+      assert.match(await readToEnd(socket), /^HTTP\/1\.1 401 /);
+    }
     assert.match(await ask(engine, MALLORY, 'nonsense'), /^HTTP\/1\.1 429 /);
   });
 

@@ -133,13 +133,13 @@ describe('guessing passwords', () => {
     const guess = (origin = STRANGER) => login(OTHER, origin);
     for (let count = 0; count < LIMITS.loginFailuresFree; count += 1)
       await assert.rejects(guess(), { code: 'LOGIN_INVALID' });
-    await assert.rejects(guess(), { code: 'LOGIN_THROTTLED', details: { seconds: 1 } });
+    await assert.rejects(guess(), { code: 'LOGIN_THROTTLED', details: { retrySeconds: 1 } });
     await login();
     clock.advance(1_000);
     await assert.rejects(guess(), { code: 'LOGIN_INVALID' });
-    await assert.rejects(guess(), { details: { seconds: 2 } });
+    await assert.rejects(guess(), { details: { retrySeconds: 2 } });
     // From ever new addresses it is the account that waits, for seconds.
-    let refused: { details?: { seconds: number } } = {};
+    let refused: { details?: { retrySeconds: number } } = {};
     for (let host = 1; host <= 40; host += 1) {
       const origin = { address: `203.0.113.${host}`, agent: '' };
       await guess(origin).catch((error) => {
@@ -147,7 +147,7 @@ describe('guessing passwords', () => {
       });
       clock.advance(host < 20 ? LIMITS.loginAccountWaitMsMax : 0);
     }
-    assert.ok((refused.details?.seconds ?? 0) <= LIMITS.loginAccountWaitMsMax / 1_000);
+    assert.ok((refused.details?.retrySeconds ?? 0) <= LIMITS.loginAccountWaitMsMax / 1_000);
     await login();
     await admins.redeemLink(
       { link: admins.link('owner').link, password: OTHER },

@@ -25,7 +25,10 @@ const setUp = () => {
   const knownToken = (token: string) => (token === 'known' ? PRINCIPAL : undefined);
   const clock = createFakeClock();
   const throttle = createProofThrottle({ clock, isExempt: () => false });
-  const proofs = createProofs({ credentials: { verify, verifyCertificate, knownToken }, throttle });
+  const proofs = createProofs({
+    credentials: { verify, verifyInQuery: verify, verifyCertificate, knownToken },
+    throttle,
+  });
   const exhaust = async () => {
     for (let count = 0; count < LIMITS.badProofsMax; count += 1)
       await assert.rejects(proofs.verifyToken('TOKEN_INVALID', ADDRESS), { code: 'TOKEN_INVALID' });
@@ -38,7 +41,8 @@ test('a paused source is refused without a look at its proof, and nobody else is
   await exhaust();
   const before = verifyCount();
   for (const token of ['good', 'TOKEN_INVALID'])
-    await assert.rejects(proofs.verifyToken(token, ADDRESS), { code: 'AUTHENTICATION_THROTTLED' });
+    for (const verified of [proofs.verifyToken(token, ADDRESS), proofs.verifyQueryToken(token, ADDRESS)])
+      await assert.rejects(verified, { code: 'AUTHENTICATION_THROTTLED' });
   assert.equal(verifyCount(), before);
   assert.equal(await proofs.verifyToken('good', '192.0.2.1'), PRINCIPAL);
   clock.advance(LIMITS.proofPauseMsMin);

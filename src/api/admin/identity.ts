@@ -70,7 +70,7 @@ export const identify = async (
   }
   const [authorization] = authorizations;
   if (authorization === undefined) return undefined;
-  const principal = await verifyToken(BEARER.exec(authorization)?.[1]);
+  const principal = await verifyToken(BEARER.exec(authorization)?.[1], address);
   const isAdmin = principal.kind === 'pat' && principal.permissions?.has(ADMIN_PERMISSION) === true;
   return {
     role: isAdmin ? 'admin' : undefined,

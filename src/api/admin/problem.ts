@@ -20,7 +20,7 @@ export const adminProblemSchema = z
   .meta({ description: 'A refusal.' });
 
 export const adminProblemFrom = (error: EngineError): z.output<typeof adminProblemSchema> => {
-  const { seconds } = error.details;
+  const { retrySeconds } = error.details;
   return {
     title: STATUS_CODES[error.row.status] ?? 'Refused',
     status: error.row.status,
@@ -28,6 +28,6 @@ export const adminProblemFrom = (error: EngineError): z.output<typeof adminProbl
     advice: error.row.advice,
     code: error.code,
     error_id: error.errorId,
-    ...(error.row.status === 429 && typeof seconds === 'number' && { retry_after: seconds }),
+    ...(typeof retrySeconds === 'number' && { retry_after: retrySeconds }),
   };
 };
