@@ -13,11 +13,16 @@ import {
   describe,
   orderFrom,
   PERMISSION_FLAG,
-  printRecords,
   rotationFrom,
   shapeFrom,
   withCredentials,
 } from './credential-access.ts';
+import {
+  addCommonCommands,
+  graceFlag,
+  type KindOfCredential,
+  NEW_EXPIRY_FLAG,
+} from './credential-commands.ts';
 
 interface CreateFlags extends AccessFlags {
   readonly name: string;
@@ -29,6 +34,17 @@ interface RotateFlags extends AccessFlags {
   readonly grace?: string;
   readonly expires?: string;
 }
+
+const APPLICATION: KindOfCredential = {
+  kind: 'app',
+  one: 'an application',
+  many: 'applications',
+  maker: 'app create',
+  shown: {
+    description: 'show one application as JSON, with the hashes of its public keys',
+    detailsFrom: (proofs) => ({ public_key_sha256: proofs }),
+  },
+};
 
 /** Adds the `app` commands. */
 export const registerApp = (program: Command, context: CliContext): void => {
@@ -52,11 +68,8 @@ export const registerApp = (program: Command, context: CliContext): void => {
     .command('rotate')
     .description('replace the client secret: same client id and permissions')
     .argument('<id-or-name>')
-    .option(
-      '--grace <duration>',
-      'how long the old secret stays valid, like 10m; it ends at once if not given',
-    )
-    .option('--expires <when>', 'a new expiry; the old one is kept if not given')
+    .option(...graceFlag('secret'))
+    .option(...NEW_EXPIRY_FLAG)
     .option('--json', 'print JSON')
     .option(...CONFIG_FLAG)
     .action((idOrName: string, flags: RotateFlags) =>
@@ -66,45 +79,7 @@ export const registerApp = (program: Command, context: CliContext): void => {
       }),
     );
 
-  command
-    .command('list')
-    .description('list all applications, also revoked and expired ones')
-    .option('--json', 'print JSON')
-    .option(...CONFIG_FLAG)
-    .action((flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials, nowMs }) =>
-        printRecords(
-          credentials.list('app'),
-          'There are no applications yet: `app create` makes one.',
-          flags,
-          nowMs,
-          context,
-        ),
-      ),
-    );
-
-  command
-    .command('show')
-    .description('show one application as JSON, with the hashes of its public keys')
-    .argument('<id-or-name>')
-    .option(...CONFIG_FLAG)
-    .action((idOrName: string, flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials, nowMs }) => {
-        const { record, proofs } = credentials.show('app', idOrName);
-        context.print(JSON.stringify({ ...shapeFrom(record, nowMs), public_key_sha256: proofs }, null, 2));
-      }),
-    );
-
-  command
-    .command('revoke')
-    .description('revoke an application; a running engine ends what it opened within a second')
-    .argument('<id-or-name>')
-    .option(...CONFIG_FLAG)
-    .action((idOrName: string, flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials }) =>
-        context.tell(`Revoked ${describe(credentials.revoke('app', idOrName))}.`),
-      ),
-    );
+  addCommonCommands(command, APPLICATION, context);
 };
 
 const printApp = (

@@ -15,10 +15,9 @@ import {
   describe,
   orderFrom,
   PERMISSION_FLAG,
-  printRecords,
-  shapeFrom,
   withCredentials,
 } from './credential-access.ts';
+import { addCommonCommands, type KindOfCredential } from './credential-commands.ts';
 
 interface IssueFlags extends AccessFlags {
   readonly name: string;
@@ -35,6 +34,17 @@ interface AddFlags extends AccessFlags {
   readonly permission?: string[];
   readonly expires?: string;
 }
+
+const CLIENT_CERTIFICATE: KindOfCredential = {
+  kind: 'certificate',
+  one: 'a client certificate',
+  many: 'client certificates',
+  maker: 'cert issue-client',
+  shown: {
+    description: 'show one client certificate as JSON, with its fingerprint',
+    detailsFrom: ([fingerprint]) => ({ fingerprint_sha256: fingerprint }),
+  },
+};
 
 /** Adds the `cert` commands. */
 export const registerCert = (program: Command, context: CliContext): void => {
@@ -77,47 +87,7 @@ export const registerCert = (program: Command, context: CliContext): void => {
       }),
     );
 
-  command
-    .command('list')
-    .description('list all client certificates, also revoked and expired ones')
-    .option('--json', 'print JSON')
-    .option(...CONFIG_FLAG)
-    .action((flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials, nowMs }) =>
-        printRecords(
-          credentials.list('certificate'),
-          'There are no client certificates yet: `cert issue-client` makes one.',
-          flags,
-          nowMs,
-          context,
-        ),
-      ),
-    );
-
-  command
-    .command('show')
-    .description('show one client certificate as JSON, with its fingerprint')
-    .argument('<id-or-name>')
-    .option(...CONFIG_FLAG)
-    .action((idOrName: string, flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials, nowMs }) => {
-        const { record, proofs } = credentials.show('certificate', idOrName);
-        context.print(
-          JSON.stringify({ ...shapeFrom(record, nowMs), fingerprint_sha256: proofs[0] }, null, 2),
-        );
-      }),
-    );
-
-  command
-    .command('revoke')
-    .description('revoke a client certificate; a running engine ends what it opened within a second')
-    .argument('<id-or-name>')
-    .option(...CONFIG_FLAG)
-    .action((idOrName: string, flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials }) =>
-        context.tell(`Revoked ${describe(credentials.revoke('certificate', idOrName))}.`),
-      ),
-    );
+  addCommonCommands(command, CLIENT_CERTIFICATE, context);
 };
 
 const DAYS_MAX = 3_650;

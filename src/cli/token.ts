@@ -15,11 +15,16 @@ import {
   isoFrom,
   orderFrom,
   PERMISSION_FLAG,
-  printRecords,
   rotationFrom,
   shapeFrom,
   withCredentials,
 } from './credential-access.ts';
+import {
+  addCommonCommands,
+  graceFlag,
+  type KindOfCredential,
+  NEW_EXPIRY_FLAG,
+} from './credential-commands.ts';
 
 interface CreateFlags extends AccessFlags {
   readonly kind: 'pat' | 'auth';
@@ -42,6 +47,8 @@ const quietFlag = (): Option => new Option('--quiet', 'print the token and nothi
 /** What an auth token carries so that it may list and watch, and do nothing else (protocol.md 9.2). */
 const LIST_ONLY = { tunnels: { scopes: { tunnels: { list: true } } } };
 const AUTH_LIFE = '60s';
+
+const TOKEN: KindOfCredential = { kind: 'pat', one: 'a token', many: 'tokens', maker: 'token create' };
 
 /** Adds the `token` commands. */
 export const registerToken = (program: Command, context: CliContext): void => {
@@ -72,43 +79,14 @@ export const registerToken = (program: Command, context: CliContext): void => {
     .command('rotate')
     .description('replace a token: same record, name and permissions, new token')
     .argument('<id-or-name>')
-    .option(
-      '--grace <duration>',
-      'how long the old token stays valid, like 10m; it ends at once if not given',
-    )
-    .option('--expires <when>', 'a new expiry; the old one is kept if not given')
+    .option(...graceFlag('token'))
+    .option(...NEW_EXPIRY_FLAG)
     .addOption(quietFlag())
     .option('--json', 'print the token and its record as JSON')
     .option(...CONFIG_FLAG)
     .action((idOrName: string, flags: RotateFlags) => rotateToken(idOrName, flags, context));
 
-  command
-    .command('list')
-    .description('list all tokens, also revoked and expired ones')
-    .option('--json', 'print JSON')
-    .option(...CONFIG_FLAG)
-    .action((flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials, nowMs }) =>
-        printRecords(
-          credentials.list('pat'),
-          'There are no tokens yet: `token create` makes one.',
-          flags,
-          nowMs,
-          context,
-        ),
-      ),
-    );
-
-  command
-    .command('revoke')
-    .description('revoke a token; a running engine ends what it opened within a second')
-    .argument('<id-or-name>')
-    .option(...CONFIG_FLAG)
-    .action((idOrName: string, flags: AccessFlags) =>
-      withCredentials(flags, 'open', context, ({ credentials }) =>
-        context.tell(`Revoked ${describe(credentials.revoke('pat', idOrName))}.`),
-      ),
-    );
+  addCommonCommands(command, TOKEN, context);
 };
 
 const createToken = (flags: CreateFlags, context: CliContext): Promise<void> => {
