@@ -15,6 +15,8 @@ export const LIMITS = {
   /** Connections whose TLS is not up yet. A core finishes some thousand a second, so the last of them is still served before its client
    * loses patience; with more, all of them would wait in vain. */
   handshakesMax: 4_096,
+  /** With no place left, a handshake that has taken this long yields to a new connection: who stalls cannot keep others out. */
+  handshakeYieldMs: 2_000,
   /** A source may open as many connections at once as it may open in this time, in seconds: a fleet of agents that comes back. */
   sourceBurstSeconds: 5,
   /** Sources without a connection that are remembered, until they may open a whole burst again; an entry is about 150 bytes. */

@@ -3,7 +3,8 @@
  *
  * Flow: each accepted socket goes to receive.ts, which finds its room; what is dropped is noted in arrivals.ts, for all listeners.
  * Invariant: a socket is counted from accept to close, whoever owns it by then, and none of its errors is ever without a listener.
- * Limits: connectionsMax (option) and handshakesMax; what comes beyond them is dropped before anything is allocated for it.
+ * Limits: connectionsMax (option) and handshakesMax; what comes beyond them is dropped before anything is allocated for it. A handshake
+ * that stalls yields its place (handshakeYieldMs).
  */
 import { createServer, type DropArgument, type Socket } from 'node:net';
 import { canonicalAddress } from '../base/ip.ts';
@@ -43,13 +44,13 @@ export interface Doorstep {
 
 /** Makes the doorstep; it accepts nothing before `listen`. */
 export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): Doorstep => {
-  const { log, arrivals } = needs;
+  const { clock, log, arrivals } = needs;
   const { handshakesMax = LIMITS.handshakesMax } = options;
   const life = new Lifecycle();
   const sockets = new Set<Socket>();
   const receive = createReceiver(needs, options);
-  // Those among them whose TLS is not up yet.
-  const arriving = new Set<Socket>();
+  // Those among them whose TLS is not up yet, with the time at which each came, the oldest first.
+  const arriving = new Map<Socket, number>();
 
   const server = createServer({
     // A peer that has finished sending may still be waiting for the answer.
@@ -68,11 +69,22 @@ export const createDoorstep = (needs: ReceiverNeeds, options: DoorstepOptions): 
     arriving.delete(this);
     finishWhenEmpty();
   }
+  /** One connection too many about to set up TLS: the newest, unless the oldest stalls. */
+  const surplusOf = (newest: Socket, nowMs: number): Socket | undefined => {
+    if (arriving.size < handshakesMax) return undefined;
+    for (const [oldest, sinceMs] of arriving)
+      return nowMs - sinceMs < LIMITS.handshakeYieldMs ? newest : oldest;
+    return newest;
+  };
   const serverOnConnection = (socket: Socket) => {
     sockets.add(socket);
     socket.on('error', ignore).on('close', socketOnClose);
-    if (arriving.size >= handshakesMax) return arrivals.drop(socket, 'HANDSHAKE_LIMIT', handshakesMax);
-    arriving.add(socket);
+    const nowMs = clock.elapsed();
+    const surplus = surplusOf(socket, nowMs);
+    if (surplus) arrivals.drop(surplus, 'HANDSHAKE_LIMIT', handshakesMax);
+    if (surplus === socket) return;
+    if (surplus) arriving.delete(surplus);
+    arriving.set(socket, nowMs);
     inBackground(
       receive(socket).finally(() => arriving.delete(socket)),
       (error) => {

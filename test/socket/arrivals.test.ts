@@ -258,3 +258,20 @@ test('accept pressure: connections beyond the handshakes that may be under way a
   door.connectTls({ servername: ENGINE_HOST });
   await next;
 });
+
+test('accept pressure: a handshake that stalls yields its place to a new connection', async (t) => {
+  const door = await startDoorstep(t, { handshakesMax: 2 });
+  const stalled = [door.connectTcp(), door.connectTcp()].map((client) => lastWords(client));
+  await eventually(() => door.doorstep.handshakeCount === 2, 'both are in the door');
+  door.clock.advance(LIMITS.handshakeYieldMs);
+  for (const [at, gone] of stalled.entries()) {
+    const next = door.nextArrival();
+    door.connectTls({ servername: ENGINE_HOST });
+    await Promise.all([next, gone]);
+    assert.deepEqual(door.doorstep.dropCounts, { HANDSHAKE_LIMIT: at + 1 });
+    door.connectTcp();
+    await eventually(() => door.doorstep.handshakeCount === 2, 'the place is taken again');
+  }
+  await lastWords(door.connectTcp());
+  assert.deepEqual(door.doorstep.dropCounts, { HANDSHAKE_LIMIT: 3 }, 'those in the door now are fresh');
+});
