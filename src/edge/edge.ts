@@ -97,7 +97,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(
-        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then((result) => {
+        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs, pulse: tunnel.pulse }).then((result) => {
           relays.delete(downstream);
           unfollow();
           const end = endFromRelay(result, cutBy);
