@@ -26,6 +26,11 @@ const PROXY_PROTOCOL_VERSIONS: readonly string[] = ['v1', 'v2'] satisfies ProxyV
 
 const asksForProxyHeader: Claim = (p) => p.labels?.[PROXY_PROTOCOL_LABEL] !== undefined;
 
+/** The label that names what an HTTP tunnel is probed by: a path, with its query, that the service answers to GET. */
+export const PROBE_PATH_LABEL = 'rstream.probe-path';
+
+const probePathOf = (p: ResolvedProperties): string | undefined => p.labels?.[PROBE_PATH_LABEL];
+
 /** Something that an agent may ask for and not get. */
 export interface Feature {
   readonly name: string;
@@ -137,6 +142,14 @@ export const DEMANDS: readonly { readonly problem: string; readonly isBroken: Cl
   {
     problem: `the label ${PROXY_PROTOCOL_LABEL} needs type bytestream`,
     isBroken: (p) => asksForProxyHeader(p) && p.type !== 'bytestream',
+  },
+  {
+    problem: `the label ${PROBE_PATH_LABEL} must be a path of printable ASCII, /health for example`,
+    isBroken: (p) => !/^\/[\x21\x22\x24-\x7e]*$/.test(probePathOf(p) ?? '/'),
+  },
+  {
+    problem: `the label ${PROBE_PATH_LABEL} is for protocol http alone`,
+    isBroken: (p) => probePathOf(p) !== undefined && p.protocol !== 'http',
   },
   { problem: 'port must lie between 1 and 65535', isBroken: (p) => p.port === 0 || (p.port ?? 1) > 65_535 },
 ];

@@ -15,7 +15,13 @@ import type { Clock, Sweep, Swept } from '../../base/time.ts';
 import { type ForwardedFacts, factsFrom, passableTrailers, upstreamHeaders } from '../headers.ts';
 import type { HeaderList, ResponseHead } from '../http1/head.ts';
 import type { DownstreamRequest } from '../request.ts';
-import { type Keeper, NO_TRAILERS, type ResponseSink, type Upstream, type UpstreamConnection } from '../sides.ts';
+import {
+  type Keeper,
+  NO_TRAILERS,
+  type ResponseSink,
+  type Upstream,
+  type UpstreamConnection,
+} from '../sides.ts';
 import { acceptFor } from '../websocket.ts';
 import { headerListFrom, headerObjectFrom, http2HeadersFrom } from './headers.ts';
 import { createProbe, type Probe } from './probe.ts';
