@@ -51,7 +51,7 @@ export const METRICS = {
     access: ['published', 'private'],
   }),
   rstream_engine_tunnel_truth: gauge(
-    'Tunnels by what is proved of them: `online`, `suspect` (nothing yet, a failed probe, or an old proof), `down`; all 0 with `probes.enabled` off.',
+    'Tunnels by what is proved of them: `online`, `suspect` (nothing yet, a failed probe, or an old proof), `down`; those that are not probed are missing.',
     { state: ['online', 'suspect', 'down'] },
   ),
   rstream_engine_connections: gauge(
@@ -94,7 +94,7 @@ export const METRICS = {
   ),
 
   rstream_engine_probes_total: counter(
-    'Probes of idle tunnels: `proved`, `failed`, or `inconclusive` where the engine itself could not ask.',
+    "Probes of idle tunnels: `proved`, `failed`, or `inconclusive` where the fault was the engine's or bytes came through meanwhile.",
     { outcome: ['proved', 'failed', 'inconclusive'] },
   ),
 

@@ -4,8 +4,8 @@
  * Flow: it looks for tunnels that are due (probeLookMs); the lobby's `probe` asks them; standing.ts judges what came of it.
  * When one is due: soon after it opened; then once an interval since it was last asked or last heard, a quarter of that while a failure
  * may be a mishap. Each wait is drawn anew between half and the whole, so that thousands that opened together drift apart.
- * Invariant: a tunnel that carries traffic is not asked. None is asked twice at once, and those who waited longest come first. A probe
- * that says nothing about the tunnel, because the engine itself is at its end, changes nothing.
+ * Invariant: a tunnel that carries traffic is not asked. None is asked twice at once, and those who waited longest come first. A failure
+ * that says nothing about the tunnel, because it is the engine's own or bytes came through meanwhile, changes nothing.
  * Limits: probesMax, probesPerAgentMax.
  */
 import { type EngineError, type ErrorCode, engineErrorFrom } from '../base/errors.ts';
@@ -14,6 +14,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { LabelsOf } from '../base/metrics.ts';
 import { type Clock, every, inBackground } from '../base/time.ts';
+import { isProbeRefused } from '../tunnel/property-rules.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { createStanding, type Standing, type TruthState } from './standing.ts';
@@ -67,6 +68,7 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
   const newShare = () => (1 + random()) / 2;
 
   const watch = (tunnel: Tunnel) => {
+    if (isProbeRefused(tunnel.properties)) return;
     const standing = createStanding(tunnel.pulse, intervalMs);
     const askedMs = clock.elapsed();
     const none = { isNew: true, isDown: false, stop: undefined };
@@ -93,7 +95,8 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
 
   const settle = (entry: Watched, error: EngineError | undefined) => {
     const nowMs = clock.elapsed();
-    const isInconclusive = error?.row.source === 'engine';
+    const wasHeard = entry.tunnel.pulse.atMs >= entry.askedMs;
+    const isInconclusive = error !== undefined && (error.row.source === 'engine' || wasHeard);
     Object.assign(entry, { askedMs: nowMs, share: newShare(), isNew: false });
     if (!error) entry.standing.proved(nowMs);
     else if (!isInconclusive) entry.standing.failed(nowMs, error);
@@ -114,6 +117,7 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
     const { tunnel } = entry;
     const stop = new AbortController();
     entry.stop = stop;
+    entry.askedMs = clock.elapsed();
     watched.delete(tunnel.id);
     watched.set(tunnel.id, entry);
     move(tunnel.agentId, 1);
@@ -151,7 +155,7 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
   const looking = every(clock, LIMITS.probeLookMs, look);
 
   return {
-    /** Undefined for a tunnel that is not open. */
+    /** Undefined for a tunnel that is not open, and for one that is not to be probed: of that one nothing is claimed. */
     truthOf(id: string): Truth | undefined {
       const standing = watched.get(id as TunnelId)?.standing;
       return standing && truthFrom(standing, clock);

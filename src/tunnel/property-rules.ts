@@ -29,6 +29,12 @@ const asksForProxyHeader: Claim = (p) => p.labels?.[PROXY_PROTOCOL_LABEL] !== un
 /** The label that names what an HTTP tunnel is probed by: a path, with its query, that the service answers to GET. */
 export const PROBE_PATH_LABEL = 'rstream.probe-path';
 
+/** The label by which a tunnel is not probed: for services that write every connection down, and agents that take one stream and leave. */
+export const PROBE_LABEL = 'rstream.probe';
+
+/** Whether the agent of a tunnel has asked not to be probed. */
+export const isProbeRefused: Claim = (p) => p.labels?.[PROBE_LABEL] === 'off';
+
 const probePathOf = (p: ResolvedProperties): string | undefined => p.labels?.[PROBE_PATH_LABEL];
 
 /** Something that an agent may ask for and not get. */
@@ -150,6 +156,10 @@ export const DEMANDS: readonly { readonly problem: string; readonly isBroken: Cl
   {
     problem: `the label ${PROBE_PATH_LABEL} is for protocol http alone`,
     isBroken: (p) => probePathOf(p) !== undefined && p.protocol !== 'http',
+  },
+  {
+    problem: `the label ${PROBE_LABEL} must be off`,
+    isBroken: (p) => p.labels?.[PROBE_LABEL] !== undefined && !isProbeRefused(p),
   },
   { problem: 'port must lie between 1 and 65535', isBroken: (p) => p.port === 0 || (p.port ?? 1) > 65_535 },
 ];

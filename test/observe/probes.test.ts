@@ -55,8 +55,8 @@ const setUp = (t: TestContext, random?: () => number) => {
     await settled();
     assert.deepEqual([probes.runningCount, clock.pendingCount], [0, 0]);
   });
-  const open = (agentId: AgentId = newAgentId()) =>
-    registry.open({ agentId, credentialId: 'crd_1' }, { publish: true, protocol: 'http' });
+  const open = (agentId: AgentId = newAgentId(), labels: Record<string, string> = {}) =>
+    registry.open({ agentId, credentialId: 'crd_1' }, { publish: true, protocol: 'http', labels });
   /** In steps, so that answers are heard at their time. */
   const pass = async (ms: number) => {
     for (let gone = 0; gone < ms; gone += LIMITS.probeLookMs) {
@@ -168,6 +168,25 @@ describe('a tunnel with traffic', () => {
     await pass(LIMITS.probeLookMs);
     assert.deepEqual([stateOf(tunnel), turns.at(-1)], ['online', `${tunnel.id} back`]);
   });
+});
+
+test('a failure while bytes come through is no failure of the tunnel', async (t) => {
+  const { clock, asked, outcomes, open, pass, stateOf } = setUp(t, () => 1);
+  const tunnel = open();
+  await pass(LIMITS.firstProbeMsMax);
+  tunnel.pulse.atMs = clock.elapsed() + 1;
+  await pass(LIMITS.probeLookMs);
+  asked[0]?.fail(fail('UPSTREAM_TIMEOUT'));
+  await settled();
+  assert.deepEqual([outcomes, stateOf(tunnel)], [['inconclusive'], 'online']);
+});
+
+test('a tunnel with the label rstream.probe is not asked, and nothing is claimed of it', async (t) => {
+  const { asked, open, pass, stateOf, probes } = setUp(t);
+  const tunnel = open(newAgentId(), { 'rstream.probe': 'off' });
+  await pass(2 * INTERVAL_MS);
+  assert.deepEqual([asked.length, stateOf(tunnel)], [0, undefined]);
+  assert.deepEqual(probes.counts(), { online: 0, suspect: 0, down: 0 });
 });
 
 describe('thousands of idle tunnels', () => {

@@ -391,6 +391,14 @@ describe('the label rstream.proxy-protocol', () => {
     });
 });
 
+describe('the label rstream.probe', () => {
+  test('may be off, and nothing else', () => {
+    resolveProperties({ labels: { 'rstream.probe': 'off' } });
+    for (const value of ['', 'on', 'OFF'])
+      assert.match(errorOf({ labels: { 'rstream.probe': value } }).message, /rstream\.probe must be off/);
+  });
+});
+
 describe('the label rstream.probe-path', () => {
   const withPath = (path: string, rest: TunnelProperties = {}) => ({
     labels: { 'rstream.probe-path': path },

@@ -26,7 +26,7 @@ export interface LiveRoutesNeeds {
   listAgents(): readonly LiveAgent[];
   /** False when there is none of this id. */
   disconnectAgent(id: string): boolean;
-  /** Undefined where tunnels are not probed. */
+  /** Undefined where the tunnel is not probed. */
   truthOf(tunnelId: string): Truth | undefined;
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };

@@ -21,7 +21,10 @@ export const truthSchema = z
       .optional()
       .meta({ description: 'Of a probe; a proof may have followed.' }),
   })
-  .meta({ description: 'Whether the tunnel works, by proof. Absent where probes.enabled is off.' });
+  .meta({
+    description:
+      'Whether the tunnel works, by proof. Absent where it is not probed: probes.enabled is off, or its label rstream.probe.',
+  });
 
 export const truthFrom = (truth: Truth | undefined): z.output<typeof truthSchema> | undefined =>
   truth && {
