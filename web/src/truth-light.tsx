@@ -24,8 +24,8 @@ const Proof = ({ truth: { last_proof_at, how } }: { truth: Truth }) =>
   );
 
 /** A failure that a proof has followed is history, and not shown beside it. */
-const Failure = ({ truth: { state, last_failure } }: { truth: Truth }) =>
-  state === 'online' || last_failure === undefined ? null : (
+const Failure = ({ truth: { last_proof_at = '', last_failure } }: { truth: Truth }) =>
+  last_failure === undefined || last_failure.at <= last_proof_at ? null : (
     <p>
       {S.truth.failed} <Time of={last_failure.at} />: {last_failure.sentence}{' '}
       <span class="mono quiet">{last_failure.code}</span>
