@@ -131,7 +131,7 @@ export const LIMITS = {
   /** From a dial-back to an upstream that is ready for its first request: TLS and the SETTINGS of HTTP/2. */
   upstreamHandshakeMsMax: 10_000,
   /** Probes of idle tunnels at once, and those through one agent, so that one which stalls does not keep the proof from the others. A raw
-   * one takes half a second, so 64 of them are 7,000 tunnels a minute; a dial-back costs some 1 ms. */
+   * one takes half a second to a whole one, so 64 are 4,000 tunnels a minute at the least; a dial-back costs some 2 ms. */
   probesMax: 64,
   probesPerAgentMax: 32,
   /** How often due probes are looked for: a look at 10,000 tunnels takes below a millisecond. */

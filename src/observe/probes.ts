@@ -44,10 +44,13 @@ export interface ProbesNeeds {
 interface Watched {
   readonly tunnel: Tunnel;
   readonly standing: Standing;
+  /** When it was opened, or last asked: the begin of a probe while that runs, its end after that. */
   askedMs: number;
   /** The part of the full wait that this one takes. */
   share: number;
+  /** Whether it was never asked. */
   isNew: boolean;
+  /** Whether it was last told to be down. */
   isDown: boolean;
   /** While it is asked. */
   stop: AbortController | undefined;
@@ -69,10 +72,15 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
 
   const watch = (tunnel: Tunnel) => {
     if (isProbeRefused(tunnel.properties)) return;
-    const standing = createStanding(tunnel.pulse, intervalMs);
-    const askedMs = clock.elapsed();
-    const none = { isNew: true, isDown: false, stop: undefined };
-    watched.set(tunnel.id, { tunnel, standing, askedMs, share: newShare(), ...none });
+    watched.set(tunnel.id, {
+      tunnel,
+      standing: createStanding(tunnel.pulse, intervalMs),
+      askedMs: clock.elapsed(),
+      share: newShare(),
+      isNew: true,
+      isDown: false,
+      stop: undefined,
+    });
   };
 
   const isDue = ({ tunnel, standing, askedMs, share, isNew, stop }: Watched, nowMs: number): boolean => {
@@ -97,7 +105,9 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
     const nowMs = clock.elapsed();
     const wasHeard = entry.tunnel.pulse.atMs >= entry.askedMs;
     const isInconclusive = error !== undefined && (error.row.source === 'engine' || wasHeard);
-    Object.assign(entry, { askedMs: nowMs, share: newShare(), isNew: false });
+    entry.askedMs = nowMs;
+    entry.share = newShare();
+    entry.isNew = false;
     if (!error) entry.standing.proved(nowMs);
     else if (!isInconclusive) entry.standing.failed(nowMs, error);
     if (error?.code === 'INTERNAL') log.error({ tunnelId: entry.tunnel.id, error }, 'a probe failed');
