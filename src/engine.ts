@@ -21,6 +21,7 @@ import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
 import { createObservation } from './observe/observation.ts';
+import type { Probes } from './observe/probes.ts';
 import { createReadings } from './observe/readings.ts';
 import type { Records } from './observe/records.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
@@ -37,6 +38,7 @@ import { createCredentials } from './store/credentials.ts';
 import { openDatabase } from './store/database.ts';
 import { createGeo, type Geo } from './store/geo.ts';
 import { createProofs } from './store/proofs.ts';
+import { createTruthLight, probeOptionsFrom } from './truth-light.ts';
 import { createRegistry } from './tunnel/registry.ts';
 import { createRouter } from './tunnel/router.ts';
 import { VERSION } from './version.ts';
@@ -58,6 +60,8 @@ export interface EngineCounts {
   readonly ports: number;
   /** Connections that watch by the Engine API. */
   readonly watchers: number;
+  /** Probes that wait for their answer. */
+  readonly probes: number;
   readonly adminConnections: number;
   readonly timers: number;
 }
@@ -72,6 +76,8 @@ export interface Engine {
   counts(): EngineCounts;
   /** What happened to exchanges and streams; absent where it is not kept (`records.enabled`). */
   readonly records: Pick<Records, 'search'> | undefined;
+  /** What is proved of each tunnel; absent where they are not probed (`probes.enabled`). */
+  readonly truthLight: Pick<Probes, 'truthOf'> | undefined;
 }
 
 // How often a stopping engine looks whether its work is done.
@@ -220,8 +226,10 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       requestsPerTunnelMax: config.limits.requests_per_tunnel,
       requestBodyBytesMax: config.limits.request_body_bytes,
       tcpPorts: config.tcp.enabled ? portRangeOf(config.tcp.port_range) : undefined,
+      probe: probeOptionsFrom(config),
     },
   );
+  const truthLight = createTruthLight({ clock, log, registry, probe: edge.probe, metrics }, config);
   let isDraining = false;
   const api = createApi({
     clock,
@@ -274,6 +282,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           audit,
           actors,
           door,
+          truthOf: (id) => truthLight?.truthOf(id),
           isDraining: () => isDraining,
           connectionCounts: () => ({
             downstreams: edge.connectionCount,
@@ -335,6 +344,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const destroy = async (): Promise<void> => {
     recheck.cancel();
     geoCheck?.cancel();
+    truthLight?.stop();
     redirect?.close();
     redirect?.closeAllConnections();
     metricsServer?.close();
@@ -351,6 +361,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const drainAndDestroy = async (): Promise<void> => {
     isDraining = true;
     log.info({ sessions: door.counts().sessions, downstreams: edge.connectionCount }, 'engine draining');
+    truthLight?.stop();
     edge.drain();
     // Before the agents go: watchers learn of the end, not of each tunnel that it closes.
     api.drain();
@@ -394,6 +405,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     },
 
     records,
+    truthLight,
     reload(next) {
       drainMs = secondsOf(next.timeouts.drain_seconds);
       policies.replaceRules(engineRulesFrom(next));
@@ -411,6 +423,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         pooled: edge.pooledCount,
         ports: edge.portCount,
         watchers: api.watcherCount,
+        probes: truthLight?.runningCount ?? 0,
         adminConnections: admin?.connectionCount ?? 0,
         timers: clock.pendingCount,
       };

@@ -132,6 +132,23 @@ export const LIMITS = {
   http2RejectedStreamsMax: 100,
   /** From a dial-back to an upstream that is ready for its first request: TLS and the SETTINGS of HTTP/2. */
   upstreamHandshakeMsMax: 10_000,
+  /** Probes of idle tunnels at once, and those through one agent, so that one which stalls does not keep the proof from the others. A raw
+   * one takes half a second to a whole one, so 64 are 4,000 tunnels a minute at the least; a dial-back costs some 2 ms. */
+  probesMax: 64,
+  probesPerAgentMax: 32,
+  /** How often due probes are looked for: a look at 10,000 tunnels takes below a millisecond. */
+  probeLookMs: 250,
+  /** A tunnel that has just opened is probed within this time, so that a wrong port of its agent shows at once. */
+  firstProbeMsMax: 2_000,
+  /** Failures in a row after which a tunnel is down and not only suspect: one may be a service that restarts. */
+  probeFailuresMax: 3,
+  /** A raw stream that is open after this long proves its upstream; an agent that learns of a refusal late has closed it by then. */
+  probeObservationMs: 500,
+  /** Body of the answer to a probe; health pages are a few hundred bytes. */
+  probeAnswerBytesMax: 65_536,
+  /** Lines about tunnels that go down or come back, in each such time: a host that fails may take thousands along. */
+  truthLogLinesMax: 20,
+  truthLogMs: 10_000,
   /** Streams that a busy tunnel keeps ready for upstreams that end a connection with each answer. */
   warmStreamsPerTunnel: 2,
   /** Idle agent streams of one tunnel; the busiest upstreams answer with fewer connections than that. */

@@ -50,6 +50,10 @@ export const METRICS = {
     protocol,
     access: ['published', 'private'],
   }),
+  rstream_engine_tunnel_truth: gauge(
+    'Tunnels by what is proved of them: `online`, `suspect` (nothing yet, a failed probe, or an old proof), `down`; those that are not probed are missing.',
+    { state: ['online', 'suspect', 'down'] },
+  ),
   rstream_engine_connections: gauge(
     'Connections that are open: `accepted` on the TLS listener, and among them those of `downstreams`, with TCP tunnels and private HTTP dialers.',
     { kind: ['accepted', 'downstreams'] },
@@ -87,6 +91,11 @@ export const METRICS = {
     'From a dial request to its dial-back, or to the end of the wait for it.',
     { outcome: ['answered', 'refused', 'late', 'abandoned', 'failed'] },
     SECONDS,
+  ),
+
+  rstream_engine_probes_total: counter(
+    "Probes of idle tunnels: `proved`, `failed`, or `inconclusive` where the fault was the engine's or bytes came through meanwhile.",
+    { outcome: ['proved', 'failed', 'inconclusive'] },
   ),
 
   rstream_engine_handshakes_total: counter(

@@ -315,6 +315,20 @@ export const configSchema = z
         doc: 'Log level of the line about each request and stream that went well; what fails is always told.',
       }),
     }),
+    probes: section(
+      'Whether tunnels work, by proof: bytes that came from their service, or the answer to a probe where none come.',
+      {
+        enabled: z.boolean().default(true).meta({
+          doc: 'Probe idle tunnels and tell what is known of each. An HTTP service gets `HEAD /`, or GET of the path in the label rstream.probe-path of its tunnel; any other gets a connection that is closed without a byte.',
+        }),
+        interval_seconds: seconds(1, 3_600).default(60).meta({
+          doc: 'Probe a tunnel when nothing has come from its service for this long at the most, and half of it at the least. A proof that is twice as old makes it suspect.',
+        }),
+        deadline_seconds: seconds(1, 60).default(10).meta({
+          doc: 'Wait for the answer to a probe. Three failures in a row are down.',
+        }),
+      },
+    ),
     timeouts: section('How long the engine waits, in seconds.', {
       stream_request_seconds: seconds(1, 300).default(30).meta({
         doc: 'Wait for an agent to answer a dial request.',

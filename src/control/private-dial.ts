@@ -85,7 +85,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
       const waitMs = clock.elapsed() - startMs;
       // Flushed before any payload can follow (protocol.md 6.3).
       if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: stream.id });
-      const end = endFromRelay(await relay(socket, stream.socket, { clock, idleMs }));
+      const end = endFromRelay(await relay(socket, stream.socket, { clock, idleMs, pulse: tunnel.pulse }));
       record({ kind, connection, streamId: stream.id, status: 0, waitMs, ...told(), ...end });
     } catch (thrown) {
       const error = engineErrorFrom(thrown);

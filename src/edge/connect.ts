@@ -7,11 +7,10 @@
 import type { Duplex } from 'node:stream';
 import type { Clock, Sweep } from '../base/time.ts';
 import type { AgentStream, DialBack, DialSource } from '../stream/agent-stream.ts';
-import type { Pool } from '../stream/pool.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import { Http1Upstream } from './http1/upstream.ts';
 import { connectHttp2 } from './http2/upstream.ts';
-import type { UpstreamConnection } from './sides.ts';
+import type { Keeper, UpstreamConnection } from './sides.ts';
 
 /**
  * Speaks TLS to the upstream inside a stream.
@@ -37,12 +36,12 @@ export interface ConnectNeeds {
 export const isHttp2KnownOf = ({ properties: { httpVersion } }: Tunnel): boolean =>
   httpVersion === 'h2c' || httpVersion === 'h2';
 
-/** Opens one connection for the pool of a tunnel; see {@link DialBack} for what it rejects with. */
+/** Opens one connection, for the pool of a tunnel as a rule; see {@link DialBack} for what it rejects with. */
 export const connectUpstream = async (
   needs: ConnectNeeds,
   tunnel: Tunnel,
   choice: VersionChoice,
-  pool: Pool<UpstreamConnection>,
+  keeper: Keeper,
   source: DialSource,
   signal: AbortSignal,
 ): Promise<UpstreamConnection> => {
@@ -59,7 +58,7 @@ export const connectUpstream = async (
       socket = secured.socket;
       isHttp2 = secured.alpnProtocol === 'h2';
     }
-    return isHttp2 ? connectHttp2(socket, pool, needs) : new Http1Upstream(socket, pool);
+    return isHttp2 ? connectHttp2(socket, keeper, needs) : new Http1Upstream(socket, keeper);
   });
 };
 

@@ -25,6 +25,7 @@ import { createPools, type PoolsNeeds } from './pools.ts';
 import { speaksHttp2 } from './private-http.ts';
 import { BREAKS, createRawEdge } from './raw.ts';
 import { createTcpPorts, type ListenOnPort, type PortRange } from './tcp-ports.ts';
+import { createTunnelProbe, type TunnelProbeOptions } from './tunnel-probe.ts';
 
 export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
@@ -44,6 +45,7 @@ export interface EdgeNeeds extends PoolsNeeds {
 export interface EdgeSettings extends EdgeOptions {
   /** Ports of published TCP tunnels; undefined: none is published. */
   readonly tcpPorts?: PortRange | undefined;
+  readonly probe: TunnelProbeOptions;
 }
 
 /** A downstream connection, whatever it speaks. */
@@ -102,12 +104,14 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       passOnReset(downstream, upstream, 'REQUEST_ABORTED');
       passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
       inBackground(
-        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs }).then((result) => {
-          relays.delete(downstream);
-          policies.unfollow(running);
-          const end = endFromRelay(result, cutBy);
-          record({ ...begun, ...end, durationMs: begun.durationMs + clock.elapsed() - startMs });
-        }),
+        relay(downstream, upstream, { clock, idleMs: options.streamIdleMs, pulse: tunnel.pulse }).then(
+          (result) => {
+            relays.delete(downstream);
+            policies.unfollow(running);
+            const end = endFromRelay(result, cutBy);
+            record({ ...begun, ...end, durationMs: begun.durationMs + clock.elapsed() - startMs });
+          },
+        ),
         (error) => log.error({ error }, 'relay failed'),
       );
     },
@@ -161,6 +165,9 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
 
     /** One stream of raw bytes to the upstream of a tunnel, for private dials. */
     dialUpstream,
+
+    /** Asks the upstream of a tunnel for a proof that it is reached. */
+    probe: createTunnelProbe({ ...needs, pools }, options.probe),
 
     /** The port of a TCP tunnel that is about to open. */
     reservePort: tcpPorts.reserve,

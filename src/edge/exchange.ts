@@ -238,8 +238,15 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
 
   // The upstream's side.
 
-  interim(head: ResponseHead, facts: HeaderFacts): void {
+  /** Something came from it through the agent. The sweep's time lies up to a second back, so it may not set the pulse back. */
+  #heard(nowMs: number): void {
     this.#progressMs = this.#edge.sweep.nowMs;
+    const { pulse } = this.#tunnel as Tunnel;
+    if (pulse.atMs < nowMs) pulse.atMs = nowMs;
+  }
+
+  interim(head: ResponseHead, facts: HeaderFacts): void {
+    this.#heard(this.#edge.sweep.nowMs);
     this.#downstream.writeInterim(head, facts);
   }
 
@@ -247,13 +254,13 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
     this.#state = STATE.answering;
     this.#status = head.status;
     this.#answerAtMs = this.#edge.clock.elapsed();
-    this.#progressMs = this.#edge.sweep.nowMs;
+    this.#heard(this.#answerAtMs);
     this.#downstream.writeHead(head, facts, body);
   }
 
   responseBody(chunk: Buffer): void {
     this.#answerBytes += chunk.length;
-    this.#progressMs = this.#edge.sweep.nowMs;
+    this.#heard(this.#edge.sweep.nowMs);
     if (!this.#downstream.writeBody(chunk)) this.#upstream?.pause();
   }
 
@@ -271,6 +278,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
     this.#upstream = undefined;
     this.#status = head.status;
     this.#answerAtMs = this.#edge.clock.elapsed();
+    this.#heard(this.#answerAtMs);
     this.#end();
     // RFC 9110 6.4.1: neither a 101 nor the 2xx of a CONNECT has a length, whatever its headers say.
     const headers = withoutLength(head.headers);

@@ -145,13 +145,14 @@ export interface ForwardedFacts {
 /**
  * The headers of a request as the upstream gets them, Host included.
  * @param host the authority that the request was routed by
+ * @param forwarded undefined for a request of the engine's own
  * @param isHttp2 whether the upstream speaks HTTP/2, where `TE: trailers` has a meaning of its own (RFC 9113 8.2.2)
  */
 export const upstreamHeaders = (
   headers: HeaderList,
   facts: HeaderFacts,
   host: string,
-  forwarded: ForwardedFacts,
+  forwarded: ForwardedFacts | undefined,
   isHttp2: boolean,
 ): HeaderList => {
   const nominated = nominatedBy(facts.connection);
@@ -167,7 +168,7 @@ export const upstreamHeaders = (
     if (kind === CLASS.forwarded) {
       const lowerName = name.toLowerCase();
       // No proxy writes the underscore forms: they are what a downstream got past it.
-      if (!forwarded.isTrustedProxy || lowerName.includes('_')) continue;
+      if (!forwarded?.isTrustedProxy || lowerName.includes('_')) continue;
       if (lowerName === 'x-forwarded-for') {
         if (value !== '') keptFor += `${value}, `;
         continue;
@@ -177,6 +178,7 @@ export const upstreamHeaders = (
     if (nominated?.has(name.toLowerCase())) continue;
     passed.push(name, value);
   }
+  if (!forwarded) return passed;
   passed.push('X-Forwarded-For', keptFor + forwarded.remoteAddress);
   if (!kept?.has('x-forwarded-proto')) passed.push('X-Forwarded-Proto', 'https');
   if (!kept?.has('x-forwarded-host')) passed.push('X-Forwarded-Host', host);

@@ -68,6 +68,9 @@ export const createPools = (needs: PoolsNeeds, options: PoolsOptions) => {
       return byTunnel.get(tunnel.id)?.get(own) ?? open(tunnel, own);
     },
 
+    /** A connection of the tunnel for a probe, where one is open and has room. */
+    borrow: (tunnel: Tunnel) => byTunnel.get(tunnel.id)?.get('any')?.borrow(),
+
     /** Closes all of them. */
     close(): void {
       unfollow();

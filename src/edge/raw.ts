@@ -88,7 +88,9 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     try {
       const stream = await dial(socket, tunnel, connection);
       const waitMs = clock.elapsed() - startMs;
-      const end = endFromRelay(await relay(socket, stream.socket, { clock, idleMs, breakOff }), cause);
+      const { pulse } = tunnel;
+      const result = await relay(socket, stream.socket, { clock, idleMs, pulse, breakOff });
+      const end = endFromRelay(result, cause);
       const durationMs = clock.elapsed() - startMs;
       return {
         kind: 'stream',

@@ -6,7 +6,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { EngineError } from '../base/errors.ts';
-import type { Pooled } from '../stream/pool.ts';
+import type { Pool, Pooled } from '../stream/pool.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { ForwardedFacts, HeaderFacts } from './headers.ts';
 import type { HeaderList, ResponseHead } from './http1/head.ts';
@@ -56,8 +56,11 @@ export interface Upstream {
   readonly isReused: boolean;
   /** Whether request bodies may be sent in framed form. */
   readonly takesFramed: boolean;
-  /** Queues the request head; it leaves with the first bytes of the body, or at `flush`. */
-  begin(sink: ResponseSink, request: DownstreamRequest, forwarded: ForwardedFacts): void;
+  /**
+   * Queues the request head; it leaves with the first bytes of the body, or at `flush`.
+   * @param forwarded undefined for a request of the engine's own, which is on nobody's behalf
+   */
+  begin(sink: ResponseSink, request: DownstreamRequest, forwarded: ForwardedFacts | undefined): void;
   /** @returns false when the body should wait for `upstreamDrained` */
   sendBody(chunk: Buffer): boolean;
   /** The request is whole. */
@@ -76,6 +79,9 @@ export interface UpstreamConnection extends Pooled {
   /** One exchange's part of it. */
   open(): Upstream;
 }
+
+/** Whom a connection tells what becomes of it: its pool, or nobody where it serves a single question. */
+export type Keeper = Pick<Pool<UpstreamConnection>, 'release' | 'lose' | 'retire'>;
 
 /** Who gets the answer. After `responseEnd`, `switched` or `upstreamFailed` nothing more comes. */
 export interface ResponseSink {

@@ -73,6 +73,8 @@ export class Pool<Item extends Pooled> implements Swept {
   /** Exchanges that the newest item carries at once: what one dial is worth. */
   #capacity: number;
   #lentCount = 0;
+  /** Of these, those that probes have. */
+  #borrowedCount = 0;
   #needCount = 0;
   #neededAtMs = Number.NEGATIVE_INFINITY;
   #busyUntilMs = Number.NEGATIVE_INFINITY;
@@ -97,7 +99,7 @@ export class Pool<Item extends Pooled> implements Swept {
   /** An item with room, now lent once more, or undefined when none is at hand. */
   take(): Item | undefined {
     const item = this.#available.at(-1);
-    if (!item || this.#lentCount >= this.#options.lentCountMax) return undefined;
+    if (!item || this.#exchangeCount >= this.#options.lentCountMax) return undefined;
     const isFresh = this.#unused.has(item);
     this.#lend(item);
     if (isFresh) {
@@ -107,10 +109,27 @@ export class Pool<Item extends Pooled> implements Swept {
     return item;
   }
 
+  /**
+   * An item with room for a probe, or undefined when none is at hand that an exchange has used; `done` is called when the item is back. A
+   * probe is no exchange: it counts for no limit, makes no tunnel busy, takes nothing that was dialled ahead, and makes nothing younger.
+   */
+  borrow(): { readonly item: Item; readonly done: () => void } | undefined {
+    const item = this.#available.at(-1);
+    if (!item || this.#unused.has(item)) return undefined;
+    const { idleSinceMs } = item;
+    this.#borrowedCount += 1;
+    this.#lend(item);
+    const done = () => {
+      this.#borrowedCount -= 1;
+      if (item.lentCount === 0) item.idleSinceMs = idleSinceMs;
+    };
+    return { item, done };
+  }
+
   /** Waits for an item, on behalf of `source`. */
   acquire(waiter: PoolWaiter<Item>, source: DialSource): void {
     if (this.#closedBy) return waiter.denied(anew(this.#closedBy));
-    if (this.#lentCount + this.#waiters.length >= this.#options.lentCountMax)
+    if (this.#exchangeCount + this.#waiters.length >= this.#options.lentCountMax)
       return waiter.denied(fail('REQUEST_LIMIT'));
     this.#noteNeed();
     this.#source = source;
@@ -165,6 +184,10 @@ export class Pool<Item extends Pooled> implements Swept {
       const idleMs = this.#unused.has(item) ? unusedMs : this.#options.idleMs;
       if (item.lentCount === 0 && nowMs - item.idleSinceMs >= idleMs) item.destroy();
     }
+  }
+
+  get #exchangeCount(): number {
+    return this.#lentCount - this.#borrowedCount;
   }
 
   get #isBusy(): boolean {

@@ -10,12 +10,15 @@ import type { Duplex } from 'node:stream';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
+import type { Pulse } from '../tunnel/tunnel.ts';
 import { createSilenceWatch } from './silence.ts';
 
 export interface RelayOptions {
   readonly clock: Clock;
   /** Without a byte in either direction for this long, the relay ends with STREAM_IDLE. */
   readonly idleMs: number;
+  /** Moved with every byte of the second side, the agent's. */
+  readonly pulse?: Pulse;
   /** How the first side is ended when something breaks, where `destroy` would look like an end. */
   readonly breakOff?: (a: Duplex) => void;
 }
@@ -37,8 +40,14 @@ interface Direction {
   readonly isEnded: boolean;
 }
 
-/** Copies one way. `onMove` is called whenever bytes move, `onEnd` when `from` has no more. */
-const copy = (from: Duplex, to: Duplex, onMove: () => void, onEnd: () => void): Direction => {
+/** Copies one way. `onData` is called for bytes that came, `onDrain` when waiting ones have left, `onEnd` when `from` has no more. */
+const copy = (
+  from: Duplex,
+  to: Duplex,
+  onData: () => void,
+  onDrain: () => void,
+  onEnd: () => void,
+): Direction => {
   let bytes = 0;
   let isEnded = from.readableEnded;
   const end = () => {
@@ -49,13 +58,13 @@ const copy = (from: Duplex, to: Duplex, onMove: () => void, onEnd: () => void): 
   if (isEnded) end();
   from.on('data', (chunk: Buffer) => {
     bytes += chunk.length;
-    onMove();
+    onData();
     // Node 20 asks for a pause above 16 KiB, which is one TLS record: too often to be cheap. A false return promises a 'drain'.
     if (!to.write(chunk) && to.writableLength > LIMITS.writeBufferBytesMax) from.pause();
   });
   from.on('end', end);
   to.on('drain', () => {
-    onMove();
+    onDrain();
     if (from.isPaused()) from.resume();
   });
   from.resume();
@@ -73,7 +82,7 @@ const copy = (from: Duplex, to: Duplex, onMove: () => void, onEnd: () => void): 
 export const relay = (
   a: Duplex,
   b: Duplex,
-  { clock, idleMs, breakOff = (socket) => void socket.destroy() }: RelayOptions,
+  { clock, idleMs, pulse, breakOff = (socket) => void socket.destroy() }: RelayOptions,
 ): Promise<RelayResult> =>
   new Promise((resolve) => {
     let cause: unknown;
@@ -92,8 +101,13 @@ export const relay = (
     const watch = createSilenceWatch(clock, idleMs, () =>
       destroy(fail('STREAM_IDLE', { seconds: idleMs / 1_000 })),
     );
-    const aToB = copy(a, b, watch.touch, () => noteEnd('a'));
-    const bToA = copy(b, a, watch.touch, () => noteEnd('b'));
+    const heard = pulse
+      ? () => {
+          pulse.atMs = watch.touch();
+        }
+      : watch.touch;
+    const aToB = copy(a, b, watch.touch, watch.touch, () => noteEnd('a'));
+    const bToA = copy(b, a, heard, watch.touch, () => noteEnd('b'));
 
     const closed = (side: 'a' | 'b', socket: Duplex, direction: Direction) => {
       noteEnd(side);

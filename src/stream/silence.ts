@@ -8,8 +8,8 @@ import type { Clock } from '../base/time.ts';
 
 /** A running watch; it must be cancelled when what it watches ends. */
 export interface SilenceWatch {
-  /** Reports a sign of life. */
-  touch(): void;
+  /** Reports a sign of life; returns its time. */
+  touch(): number;
   /** Milliseconds since the last one. */
   readonly silentMs: number;
   /** Safe to repeat. */
@@ -30,6 +30,7 @@ export const createSilenceWatch = (clock: Clock, limitMs: number, onSilent: () =
   return {
     touch: () => {
       touchedMs = clock.elapsed();
+      return touchedMs;
     },
     get silentMs() {
       return silentMs();

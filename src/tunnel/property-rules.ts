@@ -26,6 +26,17 @@ const PROXY_PROTOCOL_VERSIONS: readonly string[] = ['v1', 'v2'] satisfies ProxyV
 
 const asksForProxyHeader: Claim = (p) => p.labels?.[PROXY_PROTOCOL_LABEL] !== undefined;
 
+/** The label that names what an HTTP tunnel is probed by: a path, with its query, that the service answers to GET. */
+export const PROBE_PATH_LABEL = 'rstream.probe-path';
+
+/** The label by which a tunnel is not probed: for services that write every connection down, and agents that take one stream and leave. */
+export const PROBE_LABEL = 'rstream.probe';
+
+/** Whether the agent of a tunnel has asked not to be probed. */
+export const isProbeRefused: Claim = (p) => p.labels?.[PROBE_LABEL] === 'off';
+
+const probePathOf = (p: ResolvedProperties): string | undefined => p.labels?.[PROBE_PATH_LABEL];
+
 /** Something that an agent may ask for and not get. */
 export interface Feature {
   readonly name: string;
@@ -137,6 +148,18 @@ export const DEMANDS: readonly { readonly problem: string; readonly isBroken: Cl
   {
     problem: `the label ${PROXY_PROTOCOL_LABEL} needs type bytestream`,
     isBroken: (p) => asksForProxyHeader(p) && p.type !== 'bytestream',
+  },
+  {
+    problem: `the label ${PROBE_PATH_LABEL} must be a path of printable ASCII, /health for example`,
+    isBroken: (p) => !/^\/[\x21\x22\x24-\x7e]*$/.test(probePathOf(p) ?? '/'),
+  },
+  {
+    problem: `the label ${PROBE_PATH_LABEL} is for protocol http alone`,
+    isBroken: (p) => probePathOf(p) !== undefined && p.protocol !== 'http',
+  },
+  {
+    problem: `the label ${PROBE_LABEL} must be off`,
+    isBroken: (p) => p.labels?.[PROBE_LABEL] !== undefined && !isProbeRefused(p),
   },
   { problem: 'port must lie between 1 and 65535', isBroken: (p) => p.port === 0 || (p.port ?? 1) > 65_535 },
 ];

@@ -2,7 +2,8 @@
  * A tunnel: the named route to one agent, a value that never changes while it is open.
  *
  * Flow: registry.ts makes it; control answers with its properties, stream dials its agent, edge and api show it.
- * Invariant: deeply frozen; it belongs to one agent session, and a session that takes its names over opens a tunnel of its own.
+ * Invariant: deeply frozen but for its pulse; it belongs to one agent session, and a session that takes its names over opens a tunnel of
+ * its own.
  */
 import { type AgentId, newTunnelId, type TunnelId } from '../base/ids.ts';
 import type { TunnelProperties } from '../base/tunnel-properties.ts';
@@ -30,6 +31,12 @@ export interface PublicAddress {
 /** What the reply to the agent says (protocol.md 7.4). */
 export type TunnelReply = ResolvedProperties & { readonly id: TunnelId; readonly creationDate: number };
 
+/** The one thing about a tunnel that changes: a number that the data path moves, so that knowing it costs no look-up there. */
+export interface Pulse {
+  /** When bytes last came from the upstream through its agent, by the elapsed time of the clock; -Infinity as long as none have. */
+  atMs: number;
+}
+
 /** An open tunnel. */
 export interface Tunnel {
   readonly id: TunnelId;
@@ -42,6 +49,7 @@ export interface Tunnel {
   readonly published: Published | undefined;
   /** Milliseconds since 1970. */
   readonly openedAt: number;
+  readonly pulse: Pulse;
 }
 
 /**
@@ -71,6 +79,7 @@ export const createTunnel = (
     properties,
     published,
     openedAt,
+    pulse: { atMs: Number.NEGATIVE_INFINITY },
   });
 };
 

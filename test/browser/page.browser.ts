@@ -7,6 +7,7 @@ import type { Browser, Page } from 'playwright-core';
 import { buildPage } from '../../scripts/build-page.mjs';
 import { PASSWORD, startAdminEngine, withAdmins } from '../engine/ask-admin.ts';
 import type { TestEngine } from '../support/engine.ts';
+import { freePort } from '../support/free-port.ts';
 import { openBrowser, openPage, takePictures } from './page.ts';
 
 const HOSTILE = `<img src=x onerror=alert(1)>"'><script>alert(2)</script>`;
@@ -142,6 +143,19 @@ describe('the admin page', () => {
     await row.getByRole('button', { name: 'Close' }).click();
     await page.getByRole('dialog').getByRole('button', { name: 'Close' }).click();
     await row.waitFor({ state: 'detached' });
+    assert.deepEqual(faults, []);
+  });
+
+  test('says of a tunnel in words whether it works, and what failed', async (t) => {
+    const engine = await startAdminEngine(t, { probes: { interval_seconds: 1 } });
+    await engine.publish({ port: await freePort() }, { hostname: 'shop' });
+    const { page, faults } = await openLink(engine, 'guest', 'viewer');
+    await choosePassword(page);
+    await goTo(page, 'Tunnels');
+    const row = page.getByRole('row').filter({ hasText: 'shop.t.localhost' });
+    await row.getByText('down', { exact: true }).click({ timeout: 15_000 });
+    await row.getByText('could not reach the service').waitFor();
+    await takePictures(page, 'tunnel-down');
     assert.deepEqual(faults, []);
   });
 

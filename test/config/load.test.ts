@@ -95,6 +95,7 @@ describe('loadConfig', () => {
         max_age_days: 30,
         log: 'debug',
       },
+      probes: { enabled: true, interval_seconds: 60, deadline_seconds: 10 },
       timeouts: {
         stream_request_seconds: 30,
         http_idle_seconds: 90,

@@ -127,6 +127,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
       streamIdleMs: 600_000,
       requestsPerConnectionMax: 100,
       requestsPerTunnelMax: 1_000,
+      probe: { deadlineMs: 10_000, userAgent: 'the-probe/1' },
       ...overrides,
     },
   );

@@ -274,6 +274,36 @@ describe('a session with room for several exchanges', () => {
   });
 });
 
+describe('a probe', () => {
+  test('borrows what an exchange has used, counts as none, and leaves it as old as it was', async () => {
+    const { clock, pool, lent } = setUp({ lentCountMax: 1, idleMs: 5_000 });
+    const item = await lent('old', 2);
+    pool.release(item);
+    clock.advance(3_000);
+    const borrowed = pool.borrow();
+    assert.equal(borrowed?.item.name, 'old');
+    assert.equal(pool.take()?.name, 'old', 'the limit of one is still free');
+    assert.equal(pool.take(), undefined);
+    pool.release(item);
+    pool.release(item);
+    borrowed?.done();
+    clock.advance(3_000);
+    assert.equal(item.isRetired, true, 'its age is that of the last exchange');
+    assert.equal(pool.borrow(), undefined);
+  });
+
+  test('takes nothing that was dialled ahead, and has nothing dialled', async () => {
+    const { pool, dials, lent } = setUp({ warmCount: 1 });
+    for (let count = 0; count < 4; count += 1) await lent(`${count}`);
+    // The last of the four was served by the newer of two dials.
+    await dials[3]?.grant('warm');
+    const dialCount = dials.length;
+    assert.equal(pool.borrow(), undefined);
+    assert.equal(dials.length, dialCount);
+    assert.equal(pool.take()?.name, 'warm');
+  });
+});
+
 describe('a busy tunnel', () => {
   test('keeps streams warm, takes them in their order and replaces them', async () => {
     const { pool, dials, lent } = setUp({ warmCount: 2 });

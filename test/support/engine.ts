@@ -72,6 +72,8 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
       certs: { static: { cert_file: certificates.certFile, key_file: certificates.keyFile } },
       store: { path: databasePath },
       timeouts: { drain_seconds: 1, stream_request_seconds: 5 },
+      // A story that scripts its agent, or counts what reaches its upstream, is alone with them.
+      probes: { enabled: false },
       ...settings,
     },
     { dir: directory },

@@ -390,3 +390,35 @@ describe('the label rstream.proxy-protocol', () => {
       assert.match(message, sentence);
     });
 });
+
+describe('the label rstream.probe', () => {
+  test('may be off, and nothing else', () => {
+    resolveProperties({ labels: { 'rstream.probe': 'off' } });
+    for (const value of ['', 'on', 'OFF'])
+      assert.match(errorOf({ labels: { 'rstream.probe': value } }).message, /rstream\.probe must be off/);
+  });
+});
+
+describe('the label rstream.probe-path', () => {
+  const withPath = (path: string, rest: TunnelProperties = {}) => ({
+    labels: { 'rstream.probe-path': path },
+    ...rest,
+  });
+
+  for (const path of ['/', '/health', '/health?deep=1&all', '/%C3%A9'])
+    test(`may be ${path}`, () => {
+      resolveProperties(withPath(path));
+      resolveProperties(withPath(path, { publish: false, protocol: 'http' }));
+    });
+
+  for (const path of ['', 'health', 'https://elsewhere/', '/a b', '/a\r\nX: y', '/#part', '/é'])
+    test(`may not be ${JSON.stringify(path)}`, () => {
+      const { code, message } = errorOf(withPath(path));
+      assert.equal(code, 'PROPERTIES_INVALID');
+      assert.match(message, /rstream\.probe-path must be a path/);
+    });
+
+  for (const protocol of ['tcp', 'tls'])
+    test(`is not for protocol ${protocol}`, () =>
+      assert.match(errorOf(withPath('/health', { protocol })).message, /is for protocol http alone/));
+});

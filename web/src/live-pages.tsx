@@ -4,6 +4,7 @@ import { ask, type Page } from './api.ts';
 import { useLive } from './live.ts';
 import { Confirm, LivePage, Table, Time, useListPath } from './parts.tsx';
 import { S } from './strings.ts';
+import { type Truth, TruthLight } from './truth-light.tsx';
 
 interface Overview {
   readonly status: 'ready' | 'draining';
@@ -69,6 +70,7 @@ interface Tunnel {
   readonly agent?: string;
   readonly address?: string;
   readonly creation_date: string;
+  readonly truth?: Truth;
 }
 
 const addressOf = ({ protocol, hostname = '', port }: Tunnel): string => {
@@ -118,6 +120,7 @@ export const TunnelsPage = ({ mayWrite }: { mayWrite: boolean }) => {
     key: tunnel.id,
     cells: [
       <TunnelName key="name" {...tunnel} />,
+      <TruthLight key="truth" truth={tunnel.truth} />,
       // Only https is a link: what an agent calls its tunnel chooses no scheme.
       tunnel.publish && tunnel.protocol === 'http' ? (
         <a key="at" class="mono" href={addressOf(tunnel)} target="_blank" rel="noreferrer noopener">

@@ -62,7 +62,7 @@ export const S = {
     expired: 'expired',
   },
   tunnels: {
-    columns: ['Name', 'Address', 'Who gets in', 'Agent', 'Since', ''],
+    columns: ['Name', 'Works', 'Address', 'Who gets in', 'Agent', 'Since', ''],
     empty:
       'No tunnel is open. An agent opens one: make a token under Tokens, it comes with the lines to paste.',
     none: 'No tunnel matches the filter.',
@@ -78,6 +78,14 @@ export const S = {
     confirm: (name: string) => `Close ${name}?`,
     consequence:
       'Its address stops answering at once, and what runs through it ends. The agent stays connected and may open it again.',
+  },
+  truth: {
+    online: 'online',
+    suspect: 'suspect',
+    down: 'down',
+    provedBy: { traffic: 'Traffic came through at', probe: 'The service answered a probe at' },
+    unproved: 'Nothing has come from the service yet.',
+    failed: 'The last probe failed at',
   },
   agents: {
     columns: ['Agent', 'From', 'Credential', 'Tunnels', 'Since', ''],

@@ -3,12 +3,14 @@
  */
 import { fail } from '../../base/errors.ts';
 import type { Clock } from '../../base/time.ts';
+import type { Truth } from '../../observe/probes.ts';
 import type { Credentials } from '../../store/credentials.ts';
 import type { TunnelRegistry } from '../../tunnel/registry.ts';
 import { type AgentView, dtoFromTunnel } from '../dto.ts';
 import { countedBy, listQuery, pageFrom, pageOf } from './listing.ts';
 import { type AdminRoute, route } from './route.ts';
 import { agentSchema, liveTunnelSchema, overviewSchema } from './shapes.ts';
+import { truthFrom } from './truth.ts';
 
 /** An agent session, as the Admin API shows it; provided by control. */
 export interface LiveAgent extends AgentView {
@@ -24,6 +26,8 @@ export interface LiveRoutesNeeds {
   listAgents(): readonly LiveAgent[];
   /** False when there is none of this id. */
   disconnectAgent(id: string): boolean;
+  /** Undefined where the tunnel is not probed. */
+  truthOf(tunnelId: string): Truth | undefined;
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };
   /** Milliseconds since 1970 at which each served certificate ends. */
@@ -102,7 +106,7 @@ const overviewRoute = (needs: LiveRoutesNeeds, { version }: LiveRoutesOptions): 
   });
 };
 
-const tunnelRoutes = ({ registry, listAgents }: LiveRoutesNeeds): readonly AdminRoute[] => {
+const tunnelRoutes = ({ registry, listAgents, truthOf }: LiveRoutesNeeds): readonly AdminRoute[] => {
   const shapes = () => {
     const agents = new Map(listAgents().map((agent) => [agent.id, agent]));
     return registry.list().map((tunnel) => {
@@ -112,6 +116,7 @@ const tunnelRoutes = ({ registry, listAgents }: LiveRoutesNeeds): readonly Admin
         agent: agent?.agent,
         address: agent?.remoteAddress,
         credential_id: tunnel.credentialId,
+        truth: truthFrom(truthOf(tunnel.id)),
       };
     });
   };

@@ -8,6 +8,7 @@ import { ADMIN_ROLES, type Admin, type AdminSessionRow, type Login } from '../..
 import type { AuditEntry } from '../../store/audit.ts';
 import type { CredentialRecord } from '../../store/credentials.ts';
 import { tunnelSchema } from '../dto.ts';
+import { truthSchema } from './truth.ts';
 
 const instant = z.iso.datetime();
 const iso = (ms: number): string => new Date(ms).toISOString();
@@ -133,6 +134,7 @@ export const liveTunnelSchema = tunnelSchema.extend({
   agent: z.string().optional().meta({ description: 'What the agent calls itself.' }),
   address: z.string().optional().meta({ description: 'Where the agent connects from.' }),
   credential_id: z.string(),
+  truth: truthSchema.optional(),
 });
 
 export const expirySchema = z.object({ kind: z.string(), name: z.string(), expires_at: instant });

@@ -10,11 +10,11 @@
 import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
-import type { Pool } from '../../stream/pool.ts';
 import { type ForwardedFacts, factsFrom, type HeaderFacts, upstreamHeaders } from '../headers.ts';
 import type { DownstreamRequest } from '../request.ts';
 import {
   type AnswerBody,
+  type Keeper,
   NO_TRAILERS,
   type ResponseSink,
   type Upstream,
@@ -41,7 +41,7 @@ export class Http1Upstream implements Upstream, UpstreamConnection {
   lentCount = 0;
   idleSinceMs = 0;
   readonly #socket: Duplex;
-  readonly #pool: Pool<UpstreamConnection>;
+  readonly #pool: Keeper;
   readonly #headReader = new HeadReader(LIMITS.responseHeadBytesMax);
   #sink: ResponseSink | undefined;
   #request: DownstreamRequest | undefined;
@@ -56,7 +56,7 @@ export class Http1Upstream implements Upstream, UpstreamConnection {
   #isReusable = true;
   #endsWithConnection = false;
 
-  constructor(socket: Duplex, pool: Pool<UpstreamConnection>) {
+  constructor(socket: Duplex, pool: Keeper) {
     this.#socket = socket;
     this.#pool = pool;
     socket.on('data', this.#onData);
@@ -80,7 +80,7 @@ export class Http1Upstream implements Upstream, UpstreamConnection {
     return this;
   }
 
-  begin(sink: ResponseSink, request: DownstreamRequest, forwarded: ForwardedFacts): void {
+  begin(sink: ResponseSink, request: DownstreamRequest, forwarded: ForwardedFacts | undefined): void {
     this.#sink = sink;
     this.#request = request;
     this.#body = undefined;

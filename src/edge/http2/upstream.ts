@@ -12,11 +12,16 @@ import type { Duplex } from 'node:stream';
 import { EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Clock, Sweep, Swept } from '../../base/time.ts';
-import type { Pool } from '../../stream/pool.ts';
 import { type ForwardedFacts, factsFrom, passableTrailers, upstreamHeaders } from '../headers.ts';
 import type { HeaderList, ResponseHead } from '../http1/head.ts';
 import type { DownstreamRequest } from '../request.ts';
-import { NO_TRAILERS, type ResponseSink, type Upstream, type UpstreamConnection } from '../sides.ts';
+import {
+  type Keeper,
+  NO_TRAILERS,
+  type ResponseSink,
+  type Upstream,
+  type UpstreamConnection,
+} from '../sides.ts';
 import { acceptFor } from '../websocket.ts';
 import { headerListFrom, headerObjectFrom, http2HeadersFrom } from './headers.ts';
 import { createProbe, type Probe } from './probe.ts';
@@ -29,7 +34,7 @@ import { brokenOffBy, relayCodeOf, resetStream } from './reset.ts';
  */
 export const connectHttp2 = (
   socket: Duplex,
-  pool: Pool<UpstreamConnection>,
+  pool: Keeper,
   { clock, sweep }: { clock: Clock; sweep: Sweep },
 ): Promise<UpstreamConnection> =>
   new Promise((resolve, reject) => {
@@ -69,11 +74,11 @@ class Http2Connection implements UpstreamConnection, Swept {
   idleSinceMs = 0;
   readonly session: ClientHttp2Session;
   readonly #socket: Duplex;
-  readonly #pool: Pool<UpstreamConnection>;
+  readonly #pool: Keeper;
   readonly #probe: Probe;
   #exchangeCount = 0;
 
-  constructor(session: ClientHttp2Session, socket: Duplex, pool: Pool<UpstreamConnection>, sweep: Sweep) {
+  constructor(session: ClientHttp2Session, socket: Duplex, pool: Keeper, sweep: Sweep) {
     this.session = session;
     this.#socket = socket;
     this.#pool = pool;
@@ -138,7 +143,7 @@ class Http2Upstream implements Upstream {
     this.isReused = isReused;
   }
 
-  begin(sink: ResponseSink, request: DownstreamRequest, forwarded: ForwardedFacts): void {
+  begin(sink: ResponseSink, request: DownstreamRequest, forwarded: ForwardedFacts | undefined): void {
     this.#sink = sink;
     this.#request = request;
     if (this.#connection.isRetired) {

@@ -1,0 +1,44 @@
+/**
+ * Whether a tunnel works, by proof: a colour, a word, and on demand when and how it was proved and what failed last.
+ */
+import { Time } from './parts.tsx';
+import { S } from './strings.ts';
+
+/** As the Admin API tells it; absent where the engine does not probe. */
+export interface Truth {
+  readonly state: 'online' | 'suspect' | 'down';
+  readonly last_proof_at?: string;
+  readonly how?: 'traffic' | 'probe';
+  readonly last_failure?: { readonly at: string; readonly code: string; readonly sentence: string };
+}
+
+const COLOURS = { online: 'good', suspect: 'warn', down: 'bad' } as const;
+
+const Proof = ({ truth: { last_proof_at, how } }: { truth: Truth }) =>
+  last_proof_at === undefined || how === undefined ? (
+    <p class="quiet">{S.truth.unproved}</p>
+  ) : (
+    <p class="quiet">
+      {S.truth.provedBy[how]} <Time of={last_proof_at} />
+    </p>
+  );
+
+/** A failure that a proof has followed is history, and not shown beside it. */
+const Failure = ({ truth: { last_proof_at = '', last_failure } }: { truth: Truth }) =>
+  last_failure === undefined || last_failure.at <= last_proof_at ? null : (
+    <p>
+      {S.truth.failed} <Time of={last_failure.at} />: {last_failure.sentence}{' '}
+      <span class="mono quiet">{last_failure.code}</span>
+    </p>
+  );
+
+export const TruthLight = ({ truth }: { truth: Truth | undefined }) =>
+  truth === undefined ? null : (
+    <details class="truth">
+      <summary>
+        <span class={`chip ${COLOURS[truth.state]}`}>{S.truth[truth.state]}</span>
+      </summary>
+      <Proof truth={truth} />
+      <Failure truth={truth} />
+    </details>
+  );
