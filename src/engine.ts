@@ -20,6 +20,7 @@ import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
+import { createInspectorFrom } from './inspection.ts';
 import { createObservation } from './observe/observation.ts';
 import { createReadings } from './observe/readings.ts';
 import type { Records } from './observe/records.ts';
@@ -141,6 +142,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     { registry, countryOf: (address) => geo?.countryOf(address) },
     engineRulesFrom(config),
   );
+  const inspector = createInspectorFrom(config, { clock, registry });
   const router = createRouter({ registry, clock }, { engineHost });
   const sweep = createSweep(clock, 1_000);
 
@@ -204,6 +206,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       publicPort,
       dialBack: meters.timingDials(door.dialBack),
       record,
+      taps: inspector?.taps,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
       listenOnPort: createPortListener(
@@ -273,6 +276,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           audit,
           actors,
           door,
+          inspector,
+          replay: edge.replay,
           isDraining: () => isDraining,
           connectionCounts: () => ({
             downstreams: edge.connectionCount,
@@ -333,6 +338,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const destroy = async (): Promise<void> => {
     recheck.cancel();
     geoCheck?.cancel();
+    inspector?.close();
     redirect?.close();
     redirect?.closeAllConnections();
     metricsServer?.close();

@@ -24,6 +24,8 @@ import type { Policies } from './policies.ts';
 import { createPools, type PoolsNeeds } from './pools.ts';
 import { speaksHttp2 } from './private-http.ts';
 import { BREAKS, createRawEdge } from './raw.ts';
+import { createReplays } from './replay.ts';
+import { NO_TAPS, type Taps } from './tap.ts';
 import { createTcpPorts, type ListenOnPort, type PortRange } from './tcp-ports.ts';
 
 export interface EdgeNeeds extends PoolsNeeds {
@@ -39,6 +41,8 @@ export interface EdgeNeeds extends PoolsNeeds {
   readonly listenOnPort: ListenOnPort;
   /** Told of every exchange and stream when it is over. */
   readonly record: (record: TrafficRecord) => void;
+  /** Who may look on at exchanges; nobody where it is absent. */
+  readonly taps?: Taps | undefined;
 }
 
 export interface EdgeSettings extends EdgeOptions {
@@ -107,7 +111,9 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       );
     },
     record,
+    taps: needs.taps ?? NO_TAPS,
   };
+  const replays = createReplays(context);
 
   const serve = (socket: Duplex, connection: EdgeConnection): Draining =>
     connection.alpnProtocol === 'h2'
@@ -157,6 +163,9 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
     /** One stream of raw bytes to the upstream of a tunnel, for private dials. */
     dialUpstream,
 
+    /** Sends a captured request to its tunnel once more. */
+    replay: replays.replay,
+
     /** The port of a TCP tunnel that is about to open. */
     reservePort: tcpPorts.reserve,
 
@@ -171,6 +180,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
     async destroy(): Promise<void> {
       isDraining = true;
       tcpPorts.close();
+      replays.destroy();
       const rawClosed = raw.destroy();
       for (const socket of [...connections.keys(), ...relays]) socket.destroy();
       pools.close();

@@ -21,6 +21,7 @@ import type { HeaderList, ResponseHead } from './http1/head.ts';
 import { withoutTokens } from './offered-proof.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { AnswerBody, Downstream, ResponseSink, Upstream, UpstreamConnection } from './sides.ts';
+import { tapped } from './tap.ts';
 
 // Admitting: a proof is being verified, which takes no longer than its cryptography.
 const STATE = { routing: 0, admitting: 1, acquiring: 2, awaitingAnswer: 3, answering: 4, done: 5 } as const;
@@ -127,11 +128,11 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   granted(connection: UpstreamConnection): void {
     if (this.request.upgrade !== undefined && !connection.takesUpgrades)
       return this.#acquireHttp1(connection);
-    const upstream = connection.open();
-    this.#upstream = upstream;
     this.#state = STATE.awaitingAnswer;
     this.#progressMs = this.#edge.sweep.nowMs;
     this.#streamAtMs = this.#edge.clock.elapsed();
+    const upstream = this.#edge.taps.isOn ? this.#openTapped(connection) : connection.open();
+    this.#upstream = upstream;
     try {
       this.#send(upstream);
     } catch (thrown) {
@@ -157,11 +158,22 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     pool.acquire(this, { address, port });
   }
 
+  #openTapped(connection: UpstreamConnection): Upstream {
+    const tap = this.#edge.taps.open(this.#tunnel as Tunnel, {
+      connection: this.#downstream.connection,
+      request: this.request,
+      waitMs: this.#streamAtMs - this.#startMs,
+    });
+    const upstream = connection.open();
+    return tap ? tapped(upstream, tap) : upstream;
+  }
+
   #send(upstream: Upstream): void {
     upstream.begin(this, this.request, {
       remoteAddress: this.#downstream.connection.remoteAddress,
       publicPort: this.#edge.publicPort(),
       isTrustedProxy: this.#downstream.isTrustedProxy,
+      isReplay: this.#downstream.connection.replay !== undefined,
     });
     this.#downstream.startBody(upstream.takesFramed);
     this.#upstream?.flush();
