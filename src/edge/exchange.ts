@@ -128,12 +128,17 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
   granted(connection: UpstreamConnection): void {
     if (this.request.upgrade !== undefined && !connection.takesUpgrades)
       return this.#acquireHttp1(connection);
+    let upstream = connection.open();
+    this.#upstream = upstream;
     this.#state = STATE.awaitingAnswer;
     this.#progressMs = this.#edge.sweep.nowMs;
     this.#streamAtMs = this.#edge.clock.elapsed();
-    const upstream = this.#edge.taps.isOn ? this.#openTapped(connection) : connection.open();
-    this.#upstream = upstream;
     try {
+      // The one thing that an exchange asks of the inspector as long as nobody inspects.
+      if (this.#edge.taps.isOn) {
+        upstream = this.#tapped(upstream);
+        this.#upstream = upstream;
+      }
       this.#send(upstream);
     } catch (thrown) {
       // A pool calls from a promise: there a fault of ours would end the process, and not only this exchange.
@@ -158,13 +163,12 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection> {
     pool.acquire(this, { address, port });
   }
 
-  #openTapped(connection: UpstreamConnection): Upstream {
+  #tapped(upstream: Upstream): Upstream {
     const tap = this.#edge.taps.open(this.#tunnel as Tunnel, {
       connection: this.#downstream.connection,
       request: this.request,
       waitMs: this.#streamAtMs - this.#startMs,
     });
-    const upstream = connection.open();
     return tap ? tapped(upstream, tap) : upstream;
   }
 
