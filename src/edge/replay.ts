@@ -98,7 +98,7 @@ class ReplayDownstream implements Downstream, Swept {
   /** Nobody is there who could leave: this is how it is ended from outside. */
   giveUp(error: EngineError): void {
     this.#exchange.downstreamGone(error);
-    this.#over({ kind: 'refused', error });
+    this.#over(error);
   }
 
   checkDeadline(nowMs: number): void {
@@ -127,11 +127,11 @@ class ReplayDownstream implements Downstream, Swept {
   }
 
   end(): void {
-    this.#over({ kind: 'waiting' });
+    this.#over();
   }
 
   refuse(error: EngineError): void {
-    this.#over({ kind: 'refused', error });
+    this.#over(error);
   }
 
   switchProtocol(): Duplex {
@@ -140,13 +140,13 @@ class ReplayDownstream implements Downstream, Swept {
   }
 
   destroy(): void {
-    this.#over({ kind: 'refused', error: fail('UPSTREAM_CLOSED') });
+    this.#over(fail('UPSTREAM_CLOSED'));
   }
 
-  /** @param outcome for whoever has not been told of a head */
-  #over(outcome: ReplayOutcome): void {
+  /** @param error for whoever has not been told of a head */
+  #over(error?: EngineError): void {
     this.#edge.sweep.remove(this);
-    this.#tell(outcome);
+    if (error) this.#tell({ kind: 'refused', error });
     this.#onOver();
   }
 }

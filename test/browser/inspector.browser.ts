@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
 import { logIn, startAdminEngine } from '../engine/ask-admin.ts';
 import { fetchThrough } from '../support/downstream.ts';
@@ -41,8 +42,9 @@ test('an exchange is captured, looked at, downloaded and sent again, and stays t
   const upstream = await startHttpUpstream(t, async (request, response) => {
     asked.push(request);
     const body = await readToEnd(request);
-    response.writeHead(200, { 'content-type': 'text/html', 'x-hostile': HOSTILE, 'set-cookie': SECRET });
-    response.end(`${HOSTILE} and ${body}`);
+    const packed = gzipSync(`${HOSTILE} and ${body}`);
+    response.writeHead(200, { 'content-encoding': 'gzip', 'x-hostile': HOSTILE, 'set-cookie': SECRET });
+    response.end(packed);
   });
   await engine.publish(upstream, { hostname: 'web', name: HOSTILE });
   const { page, faults } = await openTunnels(engine);

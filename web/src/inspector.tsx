@@ -194,12 +194,22 @@ const Detail = ({
       </p>
       <h3>{T.request}</h3>
       <Head line={`${value.method} ${value.target} ${value.protocol}`} headers={value.request_headers} />
-      <BodyPart path={`${own}/request-body`} label={T.requestBody} body={request_body} />
+      <BodyPart
+        path={`${own}/request-body`}
+        label={T.requestBody}
+        body={request_body}
+        headers={value.request_headers}
+      />
       <h3>{T.response}</h3>
       {value.response_headers ? (
         <>
           <Head line={`${value.status} ${value.reason ?? ''}`} headers={value.response_headers} />
-          <BodyPart path={`${own}/response-body`} label={T.responseBody} body={response_body} />
+          <BodyPart
+            path={`${own}/response-body`}
+            label={T.responseBody}
+            body={response_body}
+            headers={value.response_headers}
+          />
         </>
       ) : (
         <p class="quiet">{T.noResponse}</p>
@@ -239,10 +249,22 @@ const Head = ({ line, headers }: { line: string; headers: Headers }) => (
   <pre class="captured mono">{[line, ...headers.map(([name, value]) => `${name}: ${value}`)].join('\n')}</pre>
 );
 
-const BodyPart = ({ path, label, body }: { path: string; label: string; body: Body }) => {
+const BodyPart = ({
+  path,
+  label,
+  body,
+  headers,
+}: {
+  path: string;
+  label: string;
+  body: Body;
+  headers: Headers;
+}) => {
   const [text, setText] = useState<string>();
   const [fault, setFault] = useState<string>();
-  const show = () => void textOf(path).then(setText, (thrown: unknown) => setFault(sentenceOf(thrown)));
+  const coding = headers.find(([name]) => name.toLowerCase() === 'content-encoding')?.[1];
+  const show = () =>
+    void textOf(path, coding).then(setText, (thrown: unknown) => setFault(sentenceOf(thrown)));
   return (
     <>
       <p class="row">
@@ -273,10 +295,30 @@ const BodyPart = ({ path, label, body }: { path: string; label: string; body: Bo
 };
 
 /** The first part of a body, as if it were text. */
-const textOf = async (path: string): Promise<string> => {
+const textOf = async (path: string, coding: string | undefined): Promise<string> => {
   const bytes = await askBytes(path);
-  const text = new TextDecoder().decode(bytes.slice(0, SHOWN_CHARS));
-  return bytes.byteLength > SHOWN_CHARS ? `${text}\n${T.cutHere}` : text;
+  const text = coding === 'gzip' || coding === 'deflate' ? await inflated(bytes, coding) : decoded(bytes);
+  return text.length > SHOWN_CHARS ? `${text.slice(0, SHOWN_CHARS)}\n${T.cutHere}` : text;
+};
+
+const decoded = (bytes: ArrayBuffer): string => new TextDecoder().decode(bytes.slice(0, 4 * SHOWN_CHARS));
+
+/** No more of it than is shown: a small body may unpack to a very large one. */
+const inflated = async (bytes: ArrayBuffer, coding: 'gzip' | 'deflate'): Promise<string> => {
+  const reader = new Blob([bytes]).stream().pipeThrough(new DecompressionStream(coding)).getReader();
+  const decoder = new TextDecoder();
+  let text = '';
+  try {
+    while (text.length <= SHOWN_CHARS) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      text += decoder.decode(value, { stream: true });
+    }
+    await reader.cancel();
+  } catch {
+    // The body was cut, or is not what it says: what came before can be read.
+  }
+  return text;
 };
 
 interface ReplayBody {
