@@ -2,26 +2,17 @@
  * One exchange as the inspector keeps it, filled while it passes.
  *
  * Flow: inspector.ts makes one when an exchange has got its upstream; the edge tells it what passes; the Admin API reads it.
- * Invariant: it copies what it keeps, so that no buffer of a connection lives longer for it. It asks for room before it keeps anything; when
- * there is none, or it was dropped meanwhile, it goes on counting and keeps no more. It never throws.
+ * Invariant: it copies what it keeps, so that no buffer or head of a connection lives longer for it. It asks for room before it keeps
+ * anything, and goes on counting where there is none. An exchange that runs on holds nothing of a capture that was dropped. It never throws.
  * Limits: bodyBytesMax for each of its two bodies, inspectionEntryBytes, inspectionTextBytes.
  */
 import { LIMITS } from '../base/limits.ts';
 import type { RecordedConnection } from '../base/record.ts';
-import { type RedactHeaders, redactedText } from './redaction.ts';
+import { type CapturedBody, GrowingBody } from './captured-body.ts';
+import { ownText, type RedactHeaders, redactedText } from './redaction.ts';
 
 /** How an exchange ended; `open` while it runs. */
 export type CaptureEnd = 'open' | 'complete' | 'failed' | 'abandoned' | 'switched' | 'unwatched';
-
-/** A body, or the first part of it. */
-export interface CapturedBody {
-  readonly content: Buffer;
-  /** All that passed. */
-  readonly bytes: number;
-  /** Whether its end was seen. */
-  readonly isWhole: boolean;
-  readonly trailers: readonly string[];
-}
 
 export interface CapturedRequest {
   readonly protocol: string;
@@ -85,6 +76,18 @@ export interface CaptureNeeds {
   reserve(capture: Capture, bytes: number): boolean;
 }
 
+/** What the edge tells of an exchange; headers and trailers are names and values in turn. */
+export interface CaptureTap {
+  requestBody(payload: Buffer): void;
+  requestEnd(trailers: readonly string[]): void;
+  responseHead(head: Head): void;
+  responseBody(payload: Buffer): void;
+  responseEnd(trailers: readonly string[]): void;
+  switched(head: Head): void;
+  failed(code: string): void;
+  abandoned(): void;
+}
+
 interface Head {
   readonly status: number;
   readonly reason: string;
@@ -109,6 +112,8 @@ export class Capture implements CapturedExchange {
   /** Memory that was given to it. */
   heldBytes = 0;
   readonly #needs: CaptureNeeds;
+  /** Called when it is over; see {@link tapOf}. */
+  letGo: () => void = () => {};
   readonly #startMs: number;
 
   constructor(
@@ -128,9 +133,9 @@ export class Capture implements CapturedExchange {
     const { protocol, method, target, authority, headers, upgrade, isConnect } = request;
     this.request = {
       protocol,
-      method,
+      method: ownText(method),
       target: redactedText(target),
-      authority: redactedText(authority),
+      authority: ownText(authority),
       headers: needs.redact(headers),
       isSwitch: isConnect || upgrade !== undefined,
     };
@@ -145,58 +150,31 @@ export class Capture implements CapturedExchange {
     return LIMITS.inspectionEntryBytes + textBytes([target, authority, ...headers]);
   }
 
-  get isOpen(): boolean {
-    return this.end === 'open';
+  requestEnd(trailers: readonly string[]): void {
+    this.requestBody.finish(this.#kept(trailers));
   }
 
-  /** By which the edge tells what passes. */
-  get tap() {
-    return {
-      requestBody: (payload: Buffer) => {
-        if (this.isOpen) this.requestBody.add(payload);
-      },
-      requestEnd: (trailers: readonly string[]) => {
-        if (this.isOpen) this.requestBody.finish(this.#kept(trailers));
-      },
-      responseHead: (head: Head) => this.#responseHead(head),
-      responseBody: (payload: Buffer) => {
-        if (this.isOpen) this.responseBody.add(payload);
-      },
-      responseEnd: (trailers: readonly string[]) => {
-        if (this.isOpen) this.responseBody.finish(this.#kept(trailers));
-        this.#finish('complete');
-      },
-      switched: (head: Head) => {
-        this.#responseHead(head);
-        this.#finish('switched');
-      },
-      failed: (code: string) => {
-        if (this.isOpen) this.code = code;
-        this.#finish('failed');
-      },
-      abandoned: () => this.#finish('abandoned'),
-    };
-  }
-
-  /** Nobody looks on any more. */
-  unwatch(): void {
-    this.#finish('unwatched');
-  }
-
-  #responseHead({ status, reason, headers }: Head): void {
-    if (!this.isOpen) return;
+  responseHead({ status, reason, headers }: Head): void {
     this.firstByteMs = this.#nowMs;
-    this.response = { status, reason, headers: this.#kept(headers) };
+    this.response = { status, reason: ownText(reason), headers: this.#kept(headers) };
+  }
+
+  responseEnd(trailers: readonly string[]): void {
+    this.responseBody.finish(this.#kept(trailers));
+    this.finish('complete');
+  }
+
+  /** @param code why it failed */
+  finish(end: CaptureEnd, code?: string): void {
+    if (this.end !== 'open') return;
+    this.end = end;
+    this.code = code;
+    this.durationMs = this.#nowMs;
+    this.letGo();
   }
 
   get #nowMs(): number {
     return this.#needs.elapsed() - this.#startMs;
-  }
-
-  #finish(end: CaptureEnd): void {
-    if (!this.isOpen) return;
-    this.end = end;
-    this.durationMs = this.#nowMs;
   }
 
   /** Headers without secrets; none where there is no room for them. */
@@ -207,58 +185,29 @@ export class Capture implements CapturedExchange {
   }
 }
 
-/** A body that is copied as it passes, into memory that doubles. */
-class GrowingBody implements CapturedBody {
-  bytes = 0;
-  isWhole = false;
-  trailers: readonly string[] = [];
-  readonly #bytesMax: number;
-  readonly #reserve: (bytes: number) => boolean;
-  #memory = NOTHING;
-  #keptBytes = 0;
-  #isFull = false;
-
-  constructor(bytesMax: number, reserve: (bytes: number) => boolean) {
-    this.#bytesMax = bytesMax;
-    this.#reserve = reserve;
-  }
-
-  get content(): Buffer {
-    return this.#memory.subarray(0, this.#keptBytes);
-  }
-
-  add(payload: Buffer): void {
-    this.bytes += payload.length;
-    if (this.#isFull) return;
-    const wanted = Math.min(this.#keptBytes + payload.length, this.#bytesMax);
-    if (wanted > this.#memory.length && !this.#grow(wanted)) {
-      this.#isFull = true;
-      return;
-    }
-    payload.copy(this.#memory, this.#keptBytes, 0, wanted - this.#keptBytes);
-    this.#keptBytes = wanted;
-    // A hole in the middle would be worse than an early end.
-    this.#isFull = this.bytes > wanted;
-  }
-
-  finish(trailers: readonly string[]): void {
-    this.isWhole = true;
-    this.trailers = trailers;
-  }
-
-  #grow(wanted: number): boolean {
-    const size = Math.min(Math.max(wanted, this.#memory.length * 2, BODY_BYTES_MIN), this.#bytesMax);
-    if (!this.#reserve(size - this.#memory.length)) return false;
-    // Not from the pool of small buffers, which would be held by what is left of it here.
-    const memory = Buffer.allocUnsafeSlow(size);
-    this.#memory.copy(memory);
-    this.#memory = memory;
-    return true;
-  }
-}
-
-const NOTHING = Buffer.alloc(0);
-const BODY_BYTES_MIN = 512;
-
 const textBytes = (texts: readonly string[]): number =>
   texts.reduce((sum, text) => sum + text.length + LIMITS.inspectionTextBytes, 0);
+
+/**
+ * By which the edge tells what passes. It forgets the capture when that is over: the exchange may run on for days, when what was captured of it
+ * has long made room.
+ */
+export const tapOf = (capture: Capture): CaptureTap => {
+  let own: Capture | undefined = capture;
+  capture.letGo = () => {
+    own = undefined;
+  };
+  return {
+    requestBody: (payload) => own?.requestBody.add(payload),
+    requestEnd: (trailers) => own?.requestEnd(trailers),
+    responseHead: (head) => own?.responseHead(head),
+    responseBody: (payload) => own?.responseBody.add(payload),
+    responseEnd: (trailers) => own?.responseEnd(trailers),
+    switched: (head) => {
+      own?.responseHead(head);
+      own?.finish('switched');
+    },
+    failed: (code) => own?.finish('failed', code),
+    abandoned: () => own?.finish('abandoned'),
+  };
+};

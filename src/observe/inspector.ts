@@ -12,7 +12,14 @@ import { fail } from '../base/errors.ts';
 import { newCaptureId, type TunnelId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/time.ts';
-import { Capture, type CapturedExchange, type CaptureNeeds, type SeenExchange } from './captured-exchange.ts';
+import { type CaptureRing, createCaptureRings } from './capture-rings.ts';
+import {
+  Capture,
+  type CapturedExchange,
+  type CaptureNeeds,
+  type SeenExchange,
+  tapOf,
+} from './captured-exchange.ts';
 import { createRedaction } from './redaction.ts';
 
 export interface InspectorOptions {
@@ -46,68 +53,33 @@ export interface InspectionState {
 }
 
 interface Inspection {
+  readonly ring: CaptureRing;
   readonly startedAt: number;
   readonly endsAt: number;
   isEnded: boolean;
   timer: Timer;
-  droppedCount: number;
-  /** The oldest first. */
-  readonly captures: Map<string, Capture>;
 }
 
 export type Inspector = ReturnType<typeof createInspector>;
 
 export const createInspector = ({ clock, registry }: InspectorNeeds, options: InspectorOptions) => {
   const inspections = new Map<TunnelId, Inspection>();
-  // Of all tunnels, the oldest first: who yields when memory runs out.
-  const all = new Map<Capture, Inspection>();
-  let heldBytes = 0;
-  let number = 0;
-
-  const drop = (capture: Capture, inspection: Inspection) => {
-    capture.unwatch();
-    all.delete(capture);
-    inspection.captures.delete(capture.id);
-    heldBytes -= capture.heldBytes;
-  };
-
-  const dropOldest = (but: Capture): boolean => {
-    for (const [capture, inspection] of all) {
-      if (capture === but) continue;
-      drop(capture, inspection);
-      inspection.droppedCount += 1;
-      return true;
-    }
-    return false;
-  };
-
+  const rings = createCaptureRings({ countMax: options.exchangesMax, bytesMax: options.memoryBytesMax });
   const needs: CaptureNeeds = {
     elapsed: () => clock.elapsed(),
     redact: createRedaction(options.redactHeaders),
-    reserve(capture, bytes) {
-      if (!all.has(capture)) return false;
-      while (heldBytes + bytes > options.memoryBytesMax) if (!dropOldest(capture)) return false;
-      heldBytes += bytes;
-      capture.heldBytes += bytes;
-      return true;
-    },
+    reserve: rings.reserve,
   };
+  let number = 0;
 
-  const capture = (inspection: Inspection, seen: SeenExchange): Capture => {
-    const { captures } = inspection;
+  const capture = (ring: CaptureRing, seen: SeenExchange): Capture => {
     const as = seen.connection.replay?.as;
-    const id = as === undefined || captures.has(as) ? newCaptureId() : as;
+    // A replay may be tried a second time on a fresh connection.
+    const id = as === undefined || ring.captures.has(as) ? newCaptureId() : as;
     number += 1;
     const startedAt = Math.round(clock.now() - seen.waitMs);
     const made = new Capture(needs, { id, number, startedAt }, seen, options.bodyBytesMax);
-    captures.set(id, made);
-    all.set(made, inspection);
-    needs.reserve(made, made.headBytes);
-    const [oldest] = captures.values();
-    if (oldest && captures.size > options.exchangesMax) {
-      drop(oldest, inspection);
-      inspection.droppedCount += 1;
-    }
+    rings.add(ring, made);
     return made;
   };
 
@@ -116,7 +88,7 @@ export const createInspector = ({ clock, registry }: InspectorNeeds, options: In
     open(tunnel: { readonly id: TunnelId }, seen: SeenExchange) {
       const inspection = inspections.get(tunnel.id);
       if (!inspection || (inspection.isEnded && !seen.connection.replay)) return undefined;
-      return capture(inspection, seen).tap;
+      return tapOf(capture(inspection.ring, seen));
     },
   };
 
@@ -124,7 +96,7 @@ export const createInspector = ({ clock, registry }: InspectorNeeds, options: In
     const inspection = inspections.get(tunnelId);
     if (!inspection) return false;
     inspection.timer.cancel();
-    for (const each of [...inspection.captures.values()]) drop(each, inspection);
+    rings.clear(inspection.ring);
     inspections.delete(tunnelId);
     taps.isOn = inspections.size > 0;
     return true;
@@ -132,24 +104,24 @@ export const createInspector = ({ clock, registry }: InspectorNeeds, options: In
 
   const end = (tunnelId: TunnelId, inspection: Inspection) => {
     inspection.isEnded = true;
-    for (const each of inspection.captures.values()) each.unwatch();
+    for (const each of inspection.ring.captures.values()) each.finish('unwatched');
     inspection.timer = clock.after(LIMITS.inspectionKeptMs, () => forget(tunnelId));
   };
 
   const unfollow = registry.onClosed(({ id }) => forget(id));
 
-  const stateOf = (inspection: Inspection): InspectionState => {
+  const stateOf = ({ ring, startedAt, endsAt, isEnded }: Inspection): InspectionState => {
+    const { captures, droppedCount } = ring;
     let bytes = 0;
-    for (const each of inspection.captures.values()) bytes += each.heldBytes;
-    const { startedAt, endsAt, droppedCount, captures, isEnded } = inspection;
-    return {
-      kind: isEnded ? 'ended' : 'capturing',
-      startedAt,
-      endsAt,
-      count: captures.size,
-      droppedCount,
-      bytes,
-    };
+    for (const { heldBytes } of captures.values()) bytes += heldBytes;
+    const kind = isEnded ? 'ended' : 'capturing';
+    return { kind, startedAt, endsAt, count: captures.size, droppedCount, bytes };
+  };
+
+  const ringOf = (tunnelId: TunnelId): CaptureRing => {
+    const inspection = inspections.get(tunnelId);
+    if (!inspection) throw fail('NOT_INSPECTED');
+    return inspection.ring;
   };
 
   return {
@@ -163,19 +135,17 @@ export const createInspector = ({ clock, registry }: InspectorNeeds, options: In
      */
     start(tunnelId: TunnelId, ms: number): InspectionState {
       const before = inspections.get(tunnelId);
-      before?.timer.cancel();
       if (!before && inspections.size >= LIMITS.inspectionsMax)
         throw fail('ADMIN_INVALID', { problem: `${LIMITS.inspectionsMax} tunnels are inspected already` });
+      before?.timer.cancel();
       const lastsMs = Math.min(ms, LIMITS.inspectionMsMax);
       const inspection: Inspection = {
+        ring: before?.ring ?? rings.open(),
         startedAt: clock.now(),
         endsAt: clock.now() + lastsMs,
         isEnded: false,
         timer: clock.after(lastsMs, () => end(tunnelId, inspection)),
-        droppedCount: before?.droppedCount ?? 0,
-        captures: before?.captures ?? new Map(),
       };
-      for (const each of inspection.captures.values()) all.set(each, inspection);
       inspections.set(tunnelId, inspection);
       taps.isOn = true;
       return stateOf(inspection);
@@ -191,24 +161,19 @@ export const createInspector = ({ clock, registry }: InspectorNeeds, options: In
     },
 
     /** The newest first. Throws NOT_INSPECTED. */
-    list(tunnelId: TunnelId): readonly CapturedExchange[] {
-      const inspection = inspections.get(tunnelId);
-      if (!inspection) throw fail('NOT_INSPECTED');
-      return [...inspection.captures.values()].reverse();
-    },
+    list: (tunnelId: TunnelId): readonly CapturedExchange[] =>
+      [...ringOf(tunnelId).captures.values()].reverse(),
 
     /** Throws NOT_INSPECTED, EXCHANGE_UNKNOWN. */
     find(tunnelId: TunnelId, id: string): CapturedExchange {
-      const inspection = inspections.get(tunnelId);
-      if (!inspection) throw fail('NOT_INSPECTED');
-      const found = inspection.captures.get(id);
+      const found = ringOf(tunnelId).captures.get(id);
       if (!found) throw fail('EXCHANGE_UNKNOWN');
       return found;
     },
 
     /** Memory that everything takes; at most memoryBytesMax. */
     get heldBytes(): number {
-      return heldBytes;
+      return rings.heldBytes;
     },
 
     /** Forgets everything. */

@@ -20,9 +20,9 @@ const SECRET_HEADERS: readonly string[] = [
 
 // In names of headers and parameters alike: `X-Auth-Token`, `access_token`, `apiKey`, `mcp-session-id`, `rstream.token`, `client_secret`.
 const SECRET_WORDS =
-  /token|secret|passw|api[-_.]?key|access[-_.]?key|authorization|credential|session|jwt|cookie/;
+  /token|secret|passw|api[-_.]?key|access[-_.]?key|authorization|authentication|credential|session|jwt|cookie|(?:^|[-_])auth(?:[-_]|$)/;
 // Whole names of parameters, too common as parts of others; with a signature, an address alone is enough to get in.
-const SECRET_PARAMETERS = /^(?:auth|code|key|pwd|pass|pin|otp|sid|sig)$|signature/;
+const SECRET_PARAMETERS = /^(?:code|key|pwd|pass|pin|otp|sid|sig)$|signature/;
 
 /** What to keep of the headers of a message. */
 export type RedactHeaders = (headers: readonly string[]) => string[];
@@ -70,4 +70,4 @@ const decoded = (text: string): string => {
 };
 
 /** A copy: a part of a text keeps the whole of it in memory, here a head with what was taken out. */
-const ownText = (text: string): string => Buffer.from(text).toString();
+export const ownText = (text: string): string => Buffer.from(text).toString();

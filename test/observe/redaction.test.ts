@@ -19,6 +19,7 @@ describe('redaction', () => {
       'X-Auth-Token',
       'x-amz-security-token',
       'mcp-session-id',
+      'X-Auth',
       'x-internal-user',
     ];
     for (const name of names) assert.deepEqual(redact([name, SECRET]), [name, REDACTED], name);

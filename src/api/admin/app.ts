@@ -122,7 +122,7 @@ const apiRouter = (
   const verb = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'delete' } as const;
   for (const row of routes)
     router[verb[row.method]](row.path, (ctx) =>
-      serveRoute(ctx, { id: ctx.params.id ?? '', subId: ctx.params.subId ?? '' }, addressOf(ctx), row, needs),
+      serveRoute(ctx, idsFrom(ctx.params), addressOf(ctx), row, needs),
     );
   for (const path of new Set(routes.map((row) => row.path)))
     router.all(path, (ctx) => {
@@ -132,6 +132,11 @@ const apiRouter = (
     });
   return router;
 };
+
+const idsFrom = ({ id = '', ...rest }: Readonly<Record<string, string>>) => ({
+  id,
+  subId: Object.values(rest)[0] ?? '',
+});
 
 const serveDownloads =
   (downloads: Downloads): Middleware =>

@@ -50,7 +50,7 @@ export interface InspectionDesk {
 
 const INSPECTION = '/tunnels/:id/inspection';
 const EXCHANGES = `${INSPECTION}/exchanges`;
-const EXCHANGE = `${EXCHANGES}/:subId`;
+const EXCHANGE = `${EXCHANGES}/:exchangeId`;
 
 export const inspectionRoutes = (desk: InspectionDesk): readonly AdminRoute[] => [
   ...stateRoutes(desk),

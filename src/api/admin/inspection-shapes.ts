@@ -5,7 +5,8 @@
  */
 import { z } from 'zod';
 import { LIMITS } from '../../base/limits.ts';
-import type { CapturedBody, CapturedExchange } from '../../observe/captured-exchange.ts';
+import type { CapturedBody } from '../../observe/captured-body.ts';
+import type { CapturedExchange } from '../../observe/captured-exchange.ts';
 import type { InspectionState } from '../../observe/inspector.ts';
 
 const MINUTE_MS = 60_000;

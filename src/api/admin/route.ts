@@ -13,7 +13,7 @@ export interface AdminRequest<Body = unknown, Query = unknown> {
   readonly ctx: Context;
   /** The part of the path that the row calls `:id`. */
   readonly id: string;
-  /** The part that it calls `:subId`; '' where it has none. */
+  /** The other part that it names, whatever it calls it; '' where it has none. */
   readonly subId: string;
   readonly body: Body;
   readonly query: Query;
