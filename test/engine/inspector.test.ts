@@ -12,7 +12,7 @@ import { connectDownstream, fetchThrough, readUntil, startRequest } from '../sup
 import { startHttpUpstream, startTcpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { readToEnd } from '../support/read-to-end.ts';
-import { type Answer, type Ask, logIn, startAdminEngine } from './ask-admin.ts';
+import { type Answer, type Ask, askAdmin, logIn, startAdminEngine } from './ask-admin.ts';
 import { HOSTNAME, requestText } from './http-upstream.ts';
 import { answerOf, connectHttp2, startUpstream, UPSTREAM_VERSIONS } from './http2-sides.ts';
 
@@ -286,6 +286,22 @@ describe('a replay', () => {
       );
     });
 
+  for (const version of UPSTREAM_VERSIONS)
+    test(`of a request over HTTP/2 asks an upstream of ${version} for the same host`, async (t) => {
+      const hosts: unknown[] = [];
+      const upstream = await startUpstream(t, version, async (request, response) => {
+        hosts.push(request.headers.host ?? request.headers[':authority']);
+        await echo(request, response);
+      });
+      const { engine, ask, path, captured, body } = await inspect(t, upstream, { httpVersion: version });
+      await askAsHttp2(t, engine, '/', 'hello');
+      const [{ id }] = (await captured()) as [Answer['body']];
+      assert.equal((await ask('POST', `${path}/exchanges/${id}/replay`, {})).body.status, 200);
+      const [replay] = await captured(2);
+      assert.equal(await body(replay.id, 'response'), 'you said: hello');
+      assert.deepEqual(hosts, [HOSTNAME, HOSTNAME]);
+    });
+
   test('carries trailers again', async (t) => {
     const trailers: unknown[] = [];
     const upstream = await startHttpUpstream(t, async (request, response) => {
@@ -378,6 +394,32 @@ describe('who may inspect', () => {
       `admin:owner inspection.stop ${tunnelId} ok`,
       `admin:owner inspection.stop ${tunnelId} NOT_INSPECTED`,
     ]);
+  });
+
+  test('inspects HTTP tunnels alone, for 15 minutes unless told otherwise, and a day at most', async (t) => {
+    const upstream = await startHttpUpstream(t, (_request, response) => response.end());
+    const { engine, ask, path } = await inspect(t, upstream);
+    const { started_at, ends_at } = (await ask('PUT', path, {})).body;
+    assert.equal(Date.parse(ends_at) - Date.parse(started_at), 900_000);
+    for (const minutes of [0, 1_441, 1.5, 'x'])
+      assert.equal((await ask('PUT', path, { minutes })).body.code, 'ADMIN_REQUEST_INVALID');
+    const agent = await engine.connectAgent();
+    await agent.openTunnel({ name: 'database', publish: false });
+    const [raw] = (await ask('GET', '/tunnels?q=database')).body.items;
+    assert.equal((await ask('PUT', `/tunnels/${raw.id}/inspection`, {})).body.code, 'ADMIN_INVALID');
+  });
+
+  test('finds both parts of a path in the document of the API', async (t) => {
+    const engine = await startAdminEngine(t);
+    const { paths } = (await askAdmin(engine, 'GET', '/api/admin/openapi.json')).body;
+    const exchange = '/tunnels/{id}/inspection/exchanges/{exchangeId}';
+    const { parameters, responses } = paths[`${exchange}/request-body`].get;
+    assert.deepEqual(
+      parameters.map(({ name }: { name: string }) => name),
+      ['id', 'exchangeId'],
+    );
+    assert.ok(responses['200'].content['application/octet-stream']);
+    assert.ok(paths['/tunnels/{id}/inspection'].put.requestBody);
   });
 
   test('gets bodies as files, whatever they claim to be', async (t) => {

@@ -140,7 +140,12 @@ export const TunnelsPage = ({ mayWrite }: { mayWrite: boolean }) => {
       mayWrite && (
         <>
           {tunnel.protocol === 'http' && (
-            <button type="button" class="small" onClick={() => setInspected(tunnel)}>
+            <button
+              type="button"
+              class="small"
+              aria-expanded={inspected?.id === tunnel.id}
+              onClick={() => setInspected(inspected?.id === tunnel.id ? undefined : tunnel)}
+            >
               {S.inspector.inspect}
             </button>
           )}
