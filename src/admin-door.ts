@@ -12,6 +12,9 @@ import type { Logger } from './base/log.ts';
 import type { Clock } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import type { AgentDoor } from './control/accept.ts';
+import type { Edge } from './edge/edge.ts';
+import { createInspectionDesk } from './inspection.ts';
+import type { Inspector } from './observe/inspector.ts';
 import type { Truth } from './observe/probes.ts';
 import { readPageFiles } from './page-files.ts';
 import type { Arrivals } from './socket/arrivals.ts';
@@ -39,6 +42,9 @@ export interface AdminDoorNeeds {
   readonly actors: AuditActors;
   readonly door: AgentDoor;
   truthOf(tunnelId: string): Truth | undefined;
+  /** Undefined where the configuration has none. */
+  readonly inspector: Inspector | undefined;
+  readonly replay: Edge['replay'];
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };
   engineAddress(): string;
@@ -63,6 +69,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       listAgents: door.listSessions,
       disconnectAgent: (id) => door.disconnect(id, fail('CLOSED_BY_ADMIN')),
       certificateEnds: () => certificates.current().map(({ expiresAt }) => expiresAt),
+      inspection: createInspectionDesk(needs, config),
       hosts: () => hosts,
     },
     {

@@ -20,6 +20,7 @@ import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
+import { createInspectorFrom } from './inspection.ts';
 import { createObservation } from './observe/observation.ts';
 import type { Probes } from './observe/probes.ts';
 import { createReadings } from './observe/readings.ts';
@@ -145,6 +146,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     { registry, countryOf: (address) => geo?.countryOf(address) },
     engineRulesFrom(config),
   );
+  const inspector = createInspectorFrom(config, { clock, registry });
   const router = createRouter({ registry, clock }, { engineHost });
   const sweep = createSweep(clock, 1_000);
 
@@ -210,6 +212,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       publicPort,
       dialBack: meters.timingDials(door.dialBack),
       record,
+      taps: inspector?.taps,
       secureUpstream: createUpstreamTls({ clock }, { isVerified: config.upstream.verify }),
       trustedProxies: createAddressSet(config.trusted_proxies),
       listenOnPort: createPortListener(
@@ -283,6 +286,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           actors,
           door,
           truthOf: (id) => truthLight?.truthOf(id),
+          inspector,
+          replay: edge.replay,
           isDraining: () => isDraining,
           connectionCounts: () => ({
             downstreams: edge.connectionCount,
@@ -345,6 +350,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     recheck.cancel();
     geoCheck?.cancel();
     truthLight?.stop();
+    inspector?.close();
     redirect?.close();
     redirect?.closeAllConnections();
     metricsServer?.close();

@@ -217,6 +217,21 @@ export const LIMITS = {
   downloadsMax: 32,
   downloadMs: 600_000,
 
+  /** How long a tunnel is inspected when nobody says, and at most: what is captured are other people's requests. */
+  inspectionMsDefault: 900_000,
+  inspectionMsMax: 86_400_000,
+  /** How long what was captured can be read after its end. */
+  inspectionKeptMs: 3_600_000,
+  /** Tunnels that are inspected at once. */
+  inspectionsMax: 100,
+  /** What one captured exchange costs beside its texts and bodies, and each of its texts. */
+  inspectionEntryBytes: 1_024,
+  inspectionTextBytes: 32,
+  /** Replays at once, the whole time for one, and the part of it for which whoever asked is kept waiting for a head. */
+  replaysMax: 16,
+  replayMsMax: 600_000,
+  replayAnswerMsMax: 20_000,
+
   /** The built-in agent's heartbeat: the clients' default (protocol.md 4.1). */
   agentHeartbeatMs: 5_000,
   /** TCP and TLS towards the engine: the clients' own connect time-out (protocol.md 12.1). */

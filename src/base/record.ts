@@ -20,6 +20,8 @@ export interface RecordedConnection {
   readonly cipher?: string | undefined;
   readonly isPostQuantum?: boolean | undefined;
   readonly ja4?: string | undefined;
+  /** Present where it is no connection, but the inspector that sends a captured exchange once more. */
+  readonly replay?: { readonly of: string; readonly as: string } | undefined;
 }
 
 export interface RecordedTunnel {

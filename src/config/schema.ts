@@ -13,6 +13,7 @@ import {
   adminHostProblem,
   countryProblem,
   coversEverything,
+  headerNameProblem,
   hostProblem,
   isLoopback,
   listenAddressProblem,
@@ -327,6 +328,36 @@ export const configSchema = z
         deadline_seconds: seconds(1, 60).default(10).meta({
           doc: 'Wait for the answer to a probe. Three failures in a row are down.',
         }),
+      },
+    ),
+    inspector: section(
+      'The inspector, by which an admin captures whole exchanges of a tunnel for a while, in memory, and sends one again.',
+      {
+        enabled: z.boolean().default(false).meta({
+          doc: 'Let admins inspect tunnels: they then see what people send and get, bodies included.',
+        }),
+        exchanges_max: z.int().min(1).max(10_000).default(200).meta({
+          doc: 'Exchanges that are kept of one tunnel; the oldest make room.',
+        }),
+        body_bytes_max: z.int().min(0).max(16_777_216).default(65_536).meta({
+          doc: 'Bytes that are kept of each body, from its beginning.',
+        }),
+        memory_bytes_max: z
+          .int()
+          .min(1_048_576)
+          .max(2 ** 34)
+          .default(67_108_864)
+          .meta({
+            doc: 'Memory for everything that is captured; the oldest exchanges of all tunnels make room.',
+          }),
+        redact_headers: z
+          .array(textWith(headerNameProblem).toLowerCase())
+          .default([])
+          .readonly()
+          .meta({
+            doc: 'Further headers whose values are never kept; authorization, proxy-authorization, cookie, set-cookie, x-api-key and whatever is named like a token or a secret are not in any case.',
+            example: ['x-internal-user'],
+          }),
       },
     ),
     timeouts: section('How long the engine waits, in seconds.', {

@@ -84,3 +84,7 @@ export const countryProblem = (text: string): string | undefined =>
 /** The problem of a protocol that tunnels may be published with. */
 export const publishedProtocolProblem = (text: string): string | undefined =>
   ['http', 'tls', 'tcp'].includes(text) ? undefined : 'must be http, tls or tcp';
+
+/** The problem of the name of a header (RFC 9110 5.1). */
+export const headerNameProblem = (text: string): string | undefined =>
+  /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,100}$/.test(text) ? undefined : 'must be the name of a header';

@@ -19,4 +19,12 @@ export interface EdgeConnection extends ConnectionFacts {
   readonly ja4?: string | undefined;
   /** The one tunnel that a private dialer has dialled, whatever authority it asks for. */
   readonly tunnel?: Tunnel;
+  /** Nobody's connection, but the inspector's: what is asked is one more sending of what somebody asked before. */
+  readonly replay?: Replay | undefined;
+}
+
+/** Which captured exchange is sent again, and what it is called when it is captured itself. */
+export interface Replay {
+  readonly of: string;
+  readonly as: string;
 }

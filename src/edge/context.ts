@@ -14,6 +14,7 @@ import type { VersionChoice } from './connect.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { Policies } from './policies.ts';
 import type { UpstreamConnection } from './sides.ts';
+import type { Taps } from './tap.ts';
 
 export interface EdgeOptions {
   /** Keep-alive of downstream connections and pooled streams (`timeouts.http_idle_seconds`). */
@@ -58,4 +59,5 @@ export interface EdgeContext {
     principal: Principal | undefined,
   ): void;
   record(record: TrafficRecord): void;
+  readonly taps: Taps;
 }

@@ -24,6 +24,8 @@ import type { Policies, Running } from './policies.ts';
 import { createPools, type PoolsNeeds } from './pools.ts';
 import { speaksHttp2 } from './private-http.ts';
 import { BREAKS, createRawEdge } from './raw.ts';
+import { createReplays } from './replay.ts';
+import { NO_TAPS, type Taps } from './tap.ts';
 import { createTcpPorts, type ListenOnPort, type PortRange } from './tcp-ports.ts';
 import { createTunnelProbe, type TunnelProbeOptions } from './tunnel-probe.ts';
 
@@ -40,6 +42,8 @@ export interface EdgeNeeds extends PoolsNeeds {
   readonly listenOnPort: ListenOnPort;
   /** Told of every exchange and stream when it is over. */
   readonly record: (record: TrafficRecord) => void;
+  /** Who may look on at exchanges; nobody where it is absent. */
+  readonly taps?: Taps | undefined;
 }
 
 export interface EdgeSettings extends EdgeOptions {
@@ -116,7 +120,9 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       );
     },
     record,
+    taps: needs.taps ?? NO_TAPS,
   };
+  const replays = createReplays(context);
 
   const serve = (socket: Duplex, connection: EdgeConnection): Draining =>
     connection.alpnProtocol === 'h2'
@@ -168,6 +174,8 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
 
     /** Asks the upstream of a tunnel for a proof that it is reached. */
     probe: createTunnelProbe({ ...needs, pools }, options.probe),
+    /** Sends a captured request to its tunnel once more. */
+    replay: replays.replay,
 
     /** The port of a TCP tunnel that is about to open. */
     reservePort: tcpPorts.reserve,
@@ -183,6 +191,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
     async destroy(): Promise<void> {
       isDraining = true;
       tcpPorts.close();
+      replays.destroy();
       const rawClosed = raw.destroy();
       for (const socket of [...connections.keys(), ...relays]) socket.destroy();
       pools.close();

@@ -23,6 +23,7 @@ import { withoutTokens } from './offered-proof.ts';
 import type { Running } from './policies.ts';
 import type { DownstreamRequest } from './request.ts';
 import type { AnswerBody, Downstream, ResponseSink, Upstream, UpstreamConnection } from './sides.ts';
+import { tapped } from './tap.ts';
 
 // Admitting: a proof is being verified, which takes no longer than its cryptography.
 const STATE = { routing: 0, admitting: 1, acquiring: 2, awaitingAnswer: 3, answering: 4, done: 5 } as const;
@@ -144,12 +145,17 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
   granted(connection: UpstreamConnection): void {
     if (this.request.upgrade !== undefined && !connection.takesUpgrades)
       return this.#acquireHttp1(connection);
-    const upstream = connection.open();
+    let upstream = connection.open();
     this.#upstream = upstream;
     this.#state = STATE.awaitingAnswer;
     this.#progressMs = this.#edge.sweep.nowMs;
     this.#streamAtMs = this.#edge.clock.elapsed();
     try {
+      // The one thing that an exchange asks of the inspector as long as nobody inspects.
+      if (this.#edge.taps.isOn) {
+        upstream = this.#tapped(upstream);
+        this.#upstream = upstream;
+      }
       this.#send(upstream);
     } catch (thrown) {
       // A pool calls from a promise: there a fault of ours would end the process, and not only this exchange.
@@ -174,11 +180,21 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
     pool.acquire(this, { address, port });
   }
 
+  #tapped(upstream: Upstream): Upstream {
+    const tap = this.#edge.taps.open(this.#tunnel as Tunnel, {
+      connection: this.#downstream.connection,
+      request: this.request,
+      waitMs: this.#streamAtMs - this.#startMs,
+    });
+    return tap ? tapped(upstream, tap) : upstream;
+  }
+
   #send(upstream: Upstream): void {
     upstream.begin(this, this.request, {
       remoteAddress: this.#downstream.connection.remoteAddress,
       publicPort: this.#edge.publicPort(),
       isTrustedProxy: this.#downstream.isTrustedProxy,
+      isReplay: this.#downstream.connection.replay !== undefined,
     });
     this.#downstream.startBody(upstream.takesFramed);
     this.#upstream?.flush();

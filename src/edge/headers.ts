@@ -5,6 +5,9 @@
  */
 import type { HeaderList } from './http1/head.ts';
 
+/** Set where the inspector sends a request once more; downstreams cannot set it. */
+const REPLAY_MARK = 'x-rstream-replay';
+
 /** What a header is to the edge; every other header passes. */
 const CLASS = {
   host: 1,
@@ -16,6 +19,7 @@ const CLASS = {
   hopByHop: 7,
   te: 8,
   forwarded: 9,
+  ours: 10,
 } as const;
 type HeaderClass = (typeof CLASS)[keyof typeof CLASS];
 
@@ -43,6 +47,9 @@ const CLASS_BY_NAME = new Map<string, HeaderClass>([
   ['forwarded', CLASS.forwarded],
   ['x-real-ip', CLASS.forwarded],
   ['x_real_ip', CLASS.forwarded],
+  // What the edge alone says, also to the operator's own proxies.
+  [REPLAY_MARK, CLASS.ours],
+  ['x_rstream_replay', CLASS.ours],
 ]);
 
 // The usual spelling too, so that the hot path rarely makes a lower-case copy.
@@ -140,6 +147,8 @@ export interface ForwardedFacts {
   readonly publicPort: number;
   /** Whether the peer is one of the operator's own proxies: then its forwarding headers are kept and ours appended. */
   readonly isTrustedProxy: boolean;
+  /** Whether the inspector sends the request once more. */
+  readonly isReplay?: boolean;
 }
 
 /**
@@ -164,6 +173,7 @@ export const upstreamHeaders = (
     const value = headers[i + 1] as string;
     const kind = classOf(name);
     if (isHopByHop(kind) || (isHttp2 && kind === CLASS.transferEncoding)) continue;
+    if (kind === CLASS.ours) continue;
     if (kind === CLASS.te && !(isHttp2 && value === 'trailers')) continue;
     if (kind === CLASS.forwarded) {
       const lowerName = name.toLowerCase();
@@ -183,6 +193,7 @@ export const upstreamHeaders = (
   if (!kept?.has('x-forwarded-proto')) passed.push('X-Forwarded-Proto', 'https');
   if (!kept?.has('x-forwarded-host')) passed.push('X-Forwarded-Host', host);
   if (!kept?.has('x-forwarded-port')) passed.push('X-Forwarded-Port', String(forwarded.publicPort));
+  if (forwarded.isReplay) passed.push(REPLAY_MARK, '1');
   return passed;
 };
 

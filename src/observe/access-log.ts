@@ -32,6 +32,7 @@ const lineFrom = (record: TrafficRecord): LogFields => {
       ? { status: record.status, method: request?.method, hostname: request?.authority }
       : { streamId: record.streamId, hostname: tunnel?.properties.hostname }),
     tunnelId: tunnel?.id,
+    ...(connection.replay && { replayOf: connection.replay.of }),
     durationMs: Math.round(record.durationMs),
     bytesUp: record.bytesUp,
     bytesDown: record.bytesDown,

@@ -21,7 +21,7 @@ export const storedFrom = (
   const { by, reason } = terminationOf(record);
   return {
     at: Math.round(nowMs - record.durationMs),
-    kind: record.kind,
+    kind: connection.replay ? 'replay' : record.kind,
     duration_ms: tenths(record.durationMs),
     wait_ms: tenthsOrNull(record.waitMs),
     first_byte_ms: tenthsOrNull(record.firstByteMs),

@@ -96,6 +96,13 @@ describe('loadConfig', () => {
         log: 'debug',
       },
       probes: { enabled: true, interval_seconds: 60, deadline_seconds: 10 },
+      inspector: {
+        enabled: false,
+        exchanges_max: 200,
+        body_bytes_max: 65_536,
+        memory_bytes_max: 67_108_864,
+        redact_headers: [],
+      },
       timeouts: {
         stream_request_seconds: 30,
         http_idle_seconds: 90,

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
   countryProblem,
+  headerNameProblem,
   hostProblem,
   isLoopback,
   listenAddressProblem,
@@ -130,5 +131,15 @@ describe('a country', () => {
     ['F1', /two letters/],
     ['ß', /two letters/],
     [' FR', /two letters/],
+  ]);
+});
+
+describe('the name of a header', () => {
+  accepts(headerNameProblem, ['x-user', 'X_User', "!#$%&'*+.^`|~"]);
+  refuses(headerNameProblem, [
+    ['', /name of a header/],
+    ['x-user:', /name of a header/],
+    ['x user', /name of a header/],
+    ['x'.repeat(101), /name of a header/],
   ]);
 });

@@ -8,7 +8,10 @@ const linesFrom = (list: string[]): string[] =>
   Array.from({ length: list.length / 2 }, (_, i) => `${list[2 * i]}: ${list[2 * i + 1]}`);
 
 /** What an upstream sees of these headers and a Host, as a list of lines without the Host. */
-const upstreamLines = (headers: string[], options: { isTrustedProxy?: boolean; isHttp2?: boolean } = {}) => {
+const upstreamLines = (
+  headers: string[],
+  options: { isTrustedProxy?: boolean; isHttp2?: boolean; isReplay?: boolean } = {},
+) => {
   const { isHttp2 = false, ...forwarded } = options;
   const all = ['Host', 'x.test', ...headers];
   const [host, ...rest] = linesFrom(
@@ -36,6 +39,13 @@ describe('towards the upstream', () => {
     const names = ['Connection', 'Keep-Alive', 'Proxy-Connection', 'Upgrade', 'TE', 'HTTP2-Settings'];
     for (const name of names.flatMap((name) => [name, name.toLowerCase(), name.toUpperCase()]))
       assert.deepEqual(upstreamLines([name, 'x-nothing']), OURS, name);
+  });
+
+  test('what only the edge says is taken away, from proxies as well, and said where it is true', () => {
+    for (const name of ['x-rstream-replay', 'X-Rstream-Replay', 'X_RSTREAM_REPLAY'])
+      for (const isTrustedProxy of [false, true])
+        assert.deepEqual(upstreamLines([name, '1'], { isTrustedProxy }), OURS, name);
+    assert.deepEqual(upstreamLines([], { isReplay: true }), [...OURS, 'x-rstream-replay: 1']);
   });
 
   test('a header that Connection nominates ends here, one that decides about the message does not', () => {

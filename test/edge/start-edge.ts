@@ -14,6 +14,7 @@ import type { EdgeConnection } from '../../src/edge/connection.ts';
 import type { EdgeOptions } from '../../src/edge/context.ts';
 import { createEdge } from '../../src/edge/edge.ts';
 import { createPolicies } from '../../src/edge/policies.ts';
+import type { Taps } from '../../src/edge/tap.ts';
 import { createAccessLog } from '../../src/observe/access-log.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
 import { createRouter } from '../../src/tunnel/router.ts';
@@ -73,7 +74,10 @@ export const CONNECTION: EdgeConnection = {
   cipher: 'TLS_AES_128_GCM_SHA256',
 };
 
-export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) => {
+export const startEdge = (
+  t: TestContext,
+  { taps, ...overrides }: Partial<EdgeOptions> & { readonly taps?: Taps } = {},
+) => {
   const clock = createFakeClock();
   const log = createLogRecorder();
   const sweep = createSweep(clock, 1_000);
@@ -101,6 +105,7 @@ export const startEdge = (t: TestContext, overrides: Partial<EdgeOptions> = {}) 
         },
       },
       publicPort: () => 443,
+      taps,
       record: createAccessLog(log, { level: 'debug' }),
       listenOnPort: (port) => Promise.resolve({ port, close() {} }),
       trustedProxies: createAddressSet([]),

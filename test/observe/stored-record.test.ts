@@ -96,3 +96,9 @@ test('a raw stream has the host name of its tunnel, and a break its side', () =>
   });
   assert.deepEqual([host, path, ended_by, reason], ['web.t.localhost', null, 'downstream', 'reset']);
 });
+
+test('a replay is told from the exchange of a downstream', () => {
+  const { connection } = exchangeOf();
+  const replay = exchangeOf({ connection: { ...connection, replay: { of: 'exc_1', as: 'exc_2' } } });
+  assert.equal(stored(replay).kind, 'replay');
+});

@@ -67,7 +67,19 @@ export const ask = async <Answer>(
   path: string,
   options: AskOptions = {},
 ): Promise<Answer> => {
-  const { body, etag, isRefresh } = options;
+  const response = await fetched(method, path, options);
+  return (response.status === 204 ? undefined : await response.json().catch(() => undefined)) as Answer;
+};
+
+/** What is no JSON. @throws Refusal */
+export const askBytes = async (path: string): Promise<ArrayBuffer> =>
+  (await fetched('GET', path, {})).arrayBuffer();
+
+const fetched = async (
+  method: string,
+  path: string,
+  { body, etag, isRefresh }: AskOptions,
+): Promise<Response> => {
   let response: Response;
   try {
     response = await fetch(`/api/admin${path}`, {
@@ -84,8 +96,8 @@ export const ask = async <Answer>(
   } catch {
     throw new Refusal(0, 'OFFLINE', S.offline);
   }
-  const answer: unknown = response.status === 204 ? undefined : await response.json().catch(() => undefined);
-  if (response.ok) return answer as Answer;
+  if (response.ok) return response;
+  const answer: unknown = await response.json().catch(() => undefined);
   const { code = '', detail = S.unexpected, advice = '' } = (answer ?? {}) as Record<string, string>;
   if (code === 'SESSION_ENDED' || code === 'LOGIN_REQUIRED') onEnded();
   throw new Refusal(response.status, code, `${detail} ${advice}`.trim());

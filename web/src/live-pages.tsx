@@ -1,6 +1,7 @@
 /** Overview, tunnels and agents: what is going on right now. */
 import { useState } from 'preact/hooks';
 import { ask, type Page } from './api.ts';
+import { Inspector } from './inspector.tsx';
 import { useLive } from './live.ts';
 import { Confirm, LivePage, Table, Time, useListPath } from './parts.tsx';
 import { S } from './strings.ts';
@@ -112,10 +113,13 @@ const TunnelName = ({ name, labels = {} }: Tunnel) => (
   </>
 );
 
+const tunnelNameOf = ({ name, hostname, id }: Tunnel): string => name ?? hostname ?? id;
+
 export const TunnelsPage = ({ mayWrite }: { mayWrite: boolean }) => {
   const list = useListPath('/tunnels');
   const live = useLive<Page<Tunnel>>(list.path);
   const [closing, setClosing] = useState<Tunnel>();
+  const [inspected, setInspected] = useState<Tunnel>();
   const rowFrom = (tunnel: Tunnel) => ({
     key: tunnel.id,
     cells: [
@@ -137,9 +141,21 @@ export const TunnelsPage = ({ mayWrite }: { mayWrite: boolean }) => {
       </>,
       <Time key="since" of={tunnel.creation_date} />,
       mayWrite && (
-        <button type="button" class="small danger" onClick={() => setClosing(tunnel)}>
-          {S.tunnels.close}
-        </button>
+        <>
+          {tunnel.protocol === 'http' && (
+            <button
+              type="button"
+              class="small"
+              aria-expanded={inspected?.id === tunnel.id}
+              onClick={() => setInspected(inspected?.id === tunnel.id ? undefined : tunnel)}
+            >
+              {S.inspector.inspect}
+            </button>
+          )}
+          <button type="button" class="small danger" onClick={() => setClosing(tunnel)}>
+            {S.tunnels.close}
+          </button>
+        </>
       ),
     ],
   });
@@ -154,9 +170,12 @@ export const TunnelsPage = ({ mayWrite }: { mayWrite: boolean }) => {
             empty={list.filter ? S.tunnels.none : S.tunnels.empty}
           />
           {list.more(page)}
+          {inspected && (
+            <Inspector key={inspected.id} tunnelId={inspected.id} name={tunnelNameOf(inspected)} />
+          )}
           {closing && (
             <Confirm
-              title={S.tunnels.confirm(closing.name ?? closing.hostname ?? closing.id)}
+              title={S.tunnels.confirm(tunnelNameOf(closing))}
               consequence={S.tunnels.consequence}
               submit={S.tunnels.close}
               onClose={() => setClosing(undefined)}

@@ -173,12 +173,14 @@ export const ActionForm = ({
   isDanger = false,
   onSubmit,
   onCancel,
+  cancel = S.cancel,
   children,
 }: {
   submit: string;
   isDanger?: boolean;
   onSubmit: (form: FormData) => Promise<void>;
   onCancel?: () => void;
+  cancel?: string;
   children?: ComponentChildren;
 }) => {
   const [fault, setFault] = useState<string>();
@@ -205,7 +207,7 @@ export const ActionForm = ({
       <div class="row end">
         {onCancel && (
           <button type="button" onClick={onCancel}>
-            {S.cancel}
+            {cancel}
           </button>
         )}
         <button type="submit" class={isDanger ? 'danger' : 'main'} disabled={isBusy}>

@@ -21,6 +21,7 @@ import { credentialRoutes } from './credential-routes.ts';
 import { createDownloads, DOWNLOAD_PATH, type Downloads } from './downloads.ts';
 import { requireKnownHost, requireOwnOrigin } from './guard.ts';
 import { clearSessionCookie } from './identity.ts';
+import { type InspectionDesk, inspectionRoutes } from './inspection-routes.ts';
 import { type LiveRoutesNeeds, liveRoutes } from './live-routes.ts';
 import { ADMIN_API, adminOpenApiFrom } from './openapi.ts';
 import { PAGE_HEADERS, servePage } from './page.ts';
@@ -37,6 +38,7 @@ export interface AdminApiNeeds
     Omit<ServeRouteNeeds, 'admins' | 'audit'> {
   readonly log: Logger;
   readonly registry: LiveRoutesNeeds['registry'];
+  readonly inspection: InspectionDesk;
   readonly audit: PeopleRoutesNeeds['audit'] & ServeRouteNeeds['audit'];
   /** `host:port` under which browsers may ask, lower case. */
   hosts(): ReadonlySet<string>;
@@ -55,6 +57,7 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
   const routes: readonly AdminRoute[] = [
     ...sessionRoutes({ ...needs, ...options }),
     ...liveRoutes(needs, options),
+    ...inspectionRoutes(needs.inspection),
     ...credentialRoutes(needs),
     ...authTokenRoutes(needs),
     ...certificateRoutes({ ...needs, downloads }, options.authority),
@@ -116,10 +119,10 @@ const apiRouter = (
     ctx.set('content-type', OPENAPI_MEDIA_TYPE);
     ctx.body = document;
   });
-  const verb = { GET: 'get', POST: 'post', PATCH: 'patch', DELETE: 'delete' } as const;
+  const verb = { GET: 'get', POST: 'post', PUT: 'put', PATCH: 'patch', DELETE: 'delete' } as const;
   for (const row of routes)
     router[verb[row.method]](row.path, (ctx) =>
-      serveRoute(ctx, ctx.params.id ?? '', addressOf(ctx), row, needs),
+      serveRoute(ctx, idsFrom(ctx.params), addressOf(ctx), row, needs),
     );
   for (const path of new Set(routes.map((row) => row.path)))
     router.all(path, (ctx) => {
@@ -129,6 +132,11 @@ const apiRouter = (
     });
   return router;
 };
+
+const idsFrom = ({ id = '', ...rest }: Readonly<Record<string, string>>) => ({
+  id,
+  subId: Object.values(rest)[0] ?? '',
+});
 
 const serveDownloads =
   (downloads: Downloads): Middleware =>

@@ -56,7 +56,12 @@ const operationFrom = ({ path, operationId, summary, access, body, query, answer
   description: ACCESS[access],
   ...(access === 'anyone' && { security: [] }),
   parameters: [
-    ...(path.includes(':id') ? [{ name: 'id', in: 'path', required: true, schema: { type: 'string' } }] : []),
+    ...[...path.matchAll(/:(\w+)/g)].map(([, name]) => ({
+      name,
+      in: 'path',
+      required: true,
+      schema: { type: 'string' },
+    })),
     ...(row.isVersioned
       ? [{ name: 'if-match', in: 'header', required: true, schema: { type: 'string' } }]
       : []),
@@ -73,7 +78,9 @@ const operationFrom = ({ path, operationId, summary, access, body, query, answer
             content: { 'application/json': { schema: schemaFrom(answers, 'input') } },
           },
         }
-      : { '204': { description: 'Done.' } }),
+      : row.isDownload
+        ? { '200': { description: 'The bytes.', content: { 'application/octet-stream': {} } } }
+        : { '204': { description: 'Done.' } }),
     default: {
       description: 'A refusal.',
       content: { [PROBLEM_MEDIA_TYPE]: { schema: { $ref: '#/components/schemas/Problem' } } },

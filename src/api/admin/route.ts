@@ -13,6 +13,8 @@ export interface AdminRequest<Body = unknown, Query = unknown> {
   readonly ctx: Context;
   /** The part of the path that the row calls `:id`. */
   readonly id: string;
+  /** The other part that it names, whatever it calls it; '' where it has none. */
+  readonly subId: string;
   readonly body: Body;
   readonly query: Query;
   /** Undefined only where a row lets anyone in. */
@@ -21,14 +23,14 @@ export interface AdminRequest<Body = unknown, Query = unknown> {
 }
 
 export interface AdminRoute {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below /api/admin. */
   readonly path: string;
   readonly operationId: string;
   readonly summary: string;
   /** `anyone` needs no proof, `token` any that is valid, `person` a session; the others a role. */
   readonly access: 'anyone' | 'token' | 'person' | 'viewer' | 'admin';
-  /** How the audit log calls a change. */
+  /** How the audit log calls it: every change has a name, and every look at what people sent. */
   readonly action?: string;
   readonly body?: z.ZodType;
   readonly query?: z.ZodType;
@@ -36,6 +38,8 @@ export interface AdminRoute {
   readonly isVersioned?: boolean;
   /** Absent: 204. */
   readonly answers?: z.ZodType;
+  /** In place of `answers`: bytes, which nobody but the caller's disk takes for anything. */
+  readonly isDownload?: true;
   /** 200 by default. */
   readonly status?: 201;
   answer(request: AdminRequest): unknown;

@@ -20,10 +20,13 @@ export interface ServeRouteNeeds extends IdentityNeeds {
   readonly actors: AuditActors;
 }
 
+/** The parts of a path that its row has named. */
+type PathIds = Pick<AdminRequest, 'id' | 'subId'>;
+
 /** @param address of the peer */
 export const serveRoute = async (
   ctx: Context,
-  id: string,
+  ids: PathIds,
   address: string,
   row: AdminRoute,
   needs: ServeRouteNeeds,
@@ -33,25 +36,27 @@ export const serveRoute = async (
   const actor = caller?.actor ?? { actor: 'nobody', origin: address };
   const tell = (result: string) => {
     if (row.action && caller)
-      needs.audit.record({ ...actor, action: row.action, object: id || 'admin api', result });
+      needs.audit.record({ ...actor, action: row.action, object: objectOf(ids), result });
   };
   let request: AdminRequest;
   try {
-    request = await admitted(ctx, id, address, row, caller);
+    request = await admitted(ctx, ids, address, row, caller);
   } catch (thrown) {
     tell(engineErrorFrom(thrown).code);
     throw thrown;
   }
   const answer = await toldAnswer(row, request, needs.actors.scopeOf(actor), tell);
-  if (row.answers) {
+  if (row.answers || row.isDownload) {
     ctx.status = row.status ?? 200;
     ctx.body = answer;
   } else ctx.status = 204;
 };
 
+const objectOf = ({ id, subId }: PathIds): string => [id, subId].filter(Boolean).join('/') || 'admin api';
+
 const admitted = async (
   ctx: Context,
-  id: string,
+  ids: PathIds,
   address: string,
   row: AdminRoute,
   caller: AdminCaller | undefined,
@@ -60,7 +65,7 @@ const admitted = async (
   if (row.isVersioned && !ctx.req.headers['if-match']) throw fail('VERSION_MISSING');
   return {
     ctx,
-    id,
+    ...ids,
     caller,
     body: row.body && checked(row.body, await jsonBody(ctx)),
     query: row.query && checked(row.query, { ...ctx.query }),
