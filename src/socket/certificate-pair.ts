@@ -6,6 +6,7 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
+import { namesOf } from '../base/certificate-names.ts';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 
@@ -72,10 +73,6 @@ const chainFrom = (cert: Buffer, certName: string): readonly [X509Certificate, .
   return [leaf, ...rest];
 };
 
-/** DNS names and addresses of a certificate. */
-export const namesOf = ({ subjectAltName = '' }: X509Certificate): readonly string[] =>
-  [...subjectAltName.matchAll(/(?:DNS|IP Address):([^,\s"]+)/g)].map(([, name = '']) => name.toLowerCase());
-
 /** Whether clients that ask for this name take the certificate. */
 export const coversName = ({ chain: [leaf] }: Pick<CertificatePair, 'chain'>, name: string): boolean =>
   leaf.checkHost(name, { subject: 'never' }) !== undefined;
@@ -98,14 +95,28 @@ export const problemOfTime = (
   return undefined;
 };
 
-/** What keeps no pair from being used, but some clients from trusting it: sentences, none when all is well. */
-export const warningsOf = (pair: CertificatePair, host: string, nowMs: number): string[] => {
+/**
+ * What keeps no pair from being used, but some clients from trusting it: sentences, none when all is well.
+ * @param others that are served beside it, and may have the names that it lacks
+ */
+export const warningsOf = (
+  pair: CertificatePair,
+  host: string,
+  nowMs: number,
+  others: readonly CertificatePair[] = [],
+): string[] => {
   const { chain, expiresAt, names } = pair;
-  const covered = coverageOf(pair, host);
+  const covered = [pair, ...others].map((each) => coverageOf(each, host));
   const warnings: string[] = [];
   if (names.length === 0) warnings.push('it has no subjectAltName, so no client of today accepts it');
-  if (!covered.host) warnings.push(`it does not name ${host}, where agents connect`);
-  if (!covered.tunnels) warnings.push(`it does not name *.t.${host}, where tunnels are published`);
+  if (!covered.some((each) => each.host)) warnings.push(`it does not name ${host}, where agents connect`);
+  if (!covered.some((each) => each.tunnels))
+    warnings.push(`it does not name *.t.${host}, where tunnels are published`);
+  return [...warnings, ...chainWarnings(chain, nowMs), ...endWarnings(expiresAt, nowMs)];
+};
+
+const chainWarnings = (chain: CertificatePair['chain'], nowMs: number): string[] => {
+  const warnings: string[] = [];
   for (const [at, issuer] of chain.slice(1).entries())
     if (!chain[at]?.checkIssued(issuer))
       warnings.push(`certificate ${at + 2} of the chain has not issued the one before it`);
@@ -114,9 +125,13 @@ export const warningsOf = (pair: CertificatePair, host: string, nowMs: number): 
     warnings.push('the chain ends with a root, which clients have or do not trust: leave it out');
   for (const [at, each] of chain.slice(1).entries())
     if (Date.parse(each.validTo) <= nowMs) warnings.push(`certificate ${at + 2} of the chain has expired`);
-  if (expiresAt > nowMs && expiresAt - nowMs < LIMITS.certificateWarningMs)
-    warnings.push(`it expires in ${daysUntil(expiresAt, nowMs)} days`);
   return warnings;
+};
+
+const endWarnings = (expiresAt: number, nowMs: number): string[] => {
+  if (expiresAt <= nowMs) return ['it has expired'];
+  if (expiresAt - nowMs > LIMITS.certificateWarningMs) return [];
+  return [`it expires in ${daysUntil(expiresAt, nowMs)} days`];
 };
 
 /** Whole days that are left; negative when it is over. */

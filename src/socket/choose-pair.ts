@@ -14,10 +14,7 @@ export const firstOfEachKind = (pairs: readonly CertificatePair[]): readonly Cer
   pairs.filter(({ kind }, index) => pairs.findIndex((pair) => pair.kind === kind) === index);
 
 /** The pairs for a server name. */
-export const pairsForName = (
-  name: string,
-  pairs: readonly CertificatePair[],
-): readonly CertificatePair[] => {
+export const pairsForName = (name: string, pairs: readonly CertificatePair[]): readonly CertificatePair[] => {
   const covering = pairs.filter((pair) => coversName(pair, name));
   return firstOfEachKind(covering.length > 0 ? covering : pairs);
 };
