@@ -24,9 +24,9 @@ import { createObservation } from './observe/observation.ts';
 import { createReadings } from './observe/readings.ts';
 import type { Records } from './observe/records.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
+import { createServerCertificates, loadCertificates } from './server-certificates.ts';
 import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
-import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
 import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createPortListener } from './socket/tcp-port.ts';
@@ -91,14 +91,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const publishedPostQuantum = config.policy.post_quantum === 'require' ? 'require' : config.tls.post_quantum;
   for (const mode of [config.tls.post_quantum, publishedPostQuantum]) checkPostQuantum(mode);
 
-  const { static: files } = config.certs;
-  const certificates = createCertificates(
-    { log, clock },
-    [files, ...(files.additional ?? [])].map(({ cert_file, key_file }) => ({
-      certFile: cert_file,
-      keyFile: key_file,
-    })),
-  );
+  const certificates = loadCertificates({ log, clock }, config);
   const { database: geoipPath } = config.geoip;
   const geo = geoipPath === undefined ? undefined : createGeo({ log }, { path: geoipPath });
   const database = openDatabase({ path: config.store.path, mode: 'create' });
@@ -130,6 +123,17 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       records: config.records.enabled ? recordsOptionsFrom(config) : undefined,
       logLevel: config.records.log,
     },
+  );
+  const serverCertificates = createServerCertificates(
+    {
+      clock,
+      log,
+      audit,
+      certificates,
+      metrics,
+      onExpiring: (event) => log.warn({ ...event }, 'a server certificate needs a look'),
+    },
+    config,
   );
   const verifyCredential = meters.countingProofs('token', credentials.verify);
 
@@ -268,6 +272,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           database,
           arrivals,
           certificates,
+          serverCertificates,
           registry,
           credentials,
           audit,
@@ -332,6 +337,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const isBusy = () => edge.connectionCount > 0 || door.counts().streams > 0;
   const destroy = async (): Promise<void> => {
     recheck.cancel();
+    serverCertificates.stop();
     geoCheck?.cancel();
     redirect?.close();
     redirect?.closeAllConnections();
@@ -365,6 +371,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   return {
     async start() {
       try {
+        await serverCertificates.start();
         const address = await doorstep.listen();
         listeningPort = address.port;
         if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr), 'http.listen_addr');

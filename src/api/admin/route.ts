@@ -21,7 +21,7 @@ export interface AdminRequest<Body = unknown, Query = unknown> {
 }
 
 export interface AdminRoute {
-  readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
   /** Below /api/admin. */
   readonly path: string;
   readonly operationId: string;
