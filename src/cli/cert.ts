@@ -1,5 +1,6 @@
 /**
- * `cert issue-client|add|list|show|revoke`: client certificates, by which agents prove themselves without a token.
+ * `cert issue-client|add|list|show|revoke`: client certificates, by which agents prove themselves without a token. (`cert trust` and
+ * `cert show-server` are in cert-server.ts.)
  *
  * Invariant: a private key is written once, to a file that its owner alone reads, and never registered: the store keeps the fingerprint.
  */
@@ -7,6 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import { registerCertServer } from './cert-server.ts';
 import type { CliContext } from './context.ts';
 import {
   type Access,
@@ -38,7 +40,9 @@ interface AddFlags extends AccessFlags {
 
 /** Adds the `cert` commands. */
 export const registerCert = (program: Command, context: CliContext): void => {
-  const command = program.command('cert').description('make, register, list and revoke client certificates');
+  const command = program
+    .command('cert')
+    .description('client certificates, and the certificates of the engine itself');
 
   command
     .command('issue-client')
@@ -118,6 +122,7 @@ export const registerCert = (program: Command, context: CliContext): void => {
         context.tell(`Revoked ${describe(credentials.revoke('certificate', idOrName))}.`),
       ),
     );
+  registerCertServer(command, context);
 };
 
 const DAYS_MAX = 3_650;

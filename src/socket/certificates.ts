@@ -53,7 +53,7 @@ export const createCertificates = (
 ): WatchedCertificates => {
   const { log, clock } = needs;
   let seen = stampFrom(files);
-  let pairs = pairsFrom(files);
+  let pairs = readPairs(files);
   let checkedAt = clock.elapsed();
   let lastReload: Reload | undefined;
   // A pair that is not valid yet is tried again when it is.
@@ -73,7 +73,7 @@ export const createCertificates = (
 
   const take = () => {
     waitsUntil = Infinity;
-    const found = pairsFrom(files);
+    const found = readPairs(files);
     for (const [index, pair] of found.entries()) {
       // One that did not change is no reason to keep the others out, whatever became of its time meanwhile.
       if (pairs[index]?.cert.equals(pair.cert)) continue;
@@ -141,8 +141,11 @@ const stampOf = (path: string): string => {
   }
 };
 
-/** All of them or none: a rotation is taken up when its last file is in place. */
-const pairsFrom = (files: readonly CertificateFiles[]): readonly CertificatePair[] => {
+/**
+ * All of them or none: a rotation is taken up when its last file is in place.
+ * @throws CERTIFICATE_INVALID
+ */
+export const readPairs = (files: readonly CertificateFiles[]): readonly CertificatePair[] => {
   const pairs = files.map(({ certFile, keyFile }) =>
     pairFrom({ cert: contentOf(certFile), key: contentOf(keyFile), certName: certFile, keyName: keyFile }),
   );
