@@ -44,7 +44,7 @@ export const pairFrom = ({ cert, key, certName, keyName }: PairSource): Certific
   const privateKey = parsed(() => createPrivateKey(key), `${keyName} holds no unencrypted PEM key`);
   // Asked here because OpenSSL notices only when both are of one kind, and then would fail handshake after handshake.
   if (!leaf.checkPrivateKey(privateKey))
-    throw fail('CERTIFICATE_INVALID', { problem: `the key in ${keyName} does not belong to ${certName}` });
+    throw fail('CERTIFICATE_INVALID', { problem: `${keyName} does not belong to ${certName}` });
   parsed(() => createSecureContext({ cert, key }), `${certName} holds a chain that TLS cannot use`);
   const kind = privateKey.asymmetricKeyType ?? '';
   const { namedCurve, modulusLength } = privateKey.asymmetricKeyDetails ?? {};

@@ -117,6 +117,6 @@ const guarded = <Result>(work: () => Result): Result => {
     return work();
   } catch (cause) {
     const { code = 'damage', path = 'a file' } = cause as NodeJS.ErrnoException;
-    throw fail('CERTIFICATE_FILES_FIXED', { problem: `${path} cannot be written (${code})` }, cause);
+    throw fail('CERTIFICATE_FILES_FIXED', { problem: `${path} cannot be used (${code})` }, cause);
   }
 };

@@ -38,7 +38,7 @@ test('a certificate is replaced by what was checked before, and the next handsha
   await dialog.getByLabel('Certificate and chain in PEM', { exact: false }).first().fill(second.cert);
   await dialog.getByLabel('Private key in PEM', { exact: false }).first().fill(first.key);
   await dialog.getByRole('button', { name: 'Check it' }).click();
-  await dialog.getByText('This cannot be used: the key in the private key does not belong').waitFor();
+  await dialog.getByText('This cannot be used: the private key does not belong').waitFor();
   await takePictures(page, 'server-certificate-refused');
 
   await dialog

@@ -196,7 +196,7 @@ describe('the Admin API', () => {
     const wrongKey = await check({ ...other, key: first.key });
     assert.deepEqual(
       [wrongKey.is_usable, wrongKey.problems, wrongKey.facts],
-      [false, ['the key in the private key does not belong to the certificate'], undefined],
+      [false, ['the private key does not belong to the certificate'], undefined],
     );
     assert.equal(fingerprintOf(readFileSync(files.certFile)), fingerprintOf(first.cert));
     assert.ok(!JSON.stringify(engine.log.lines).includes('PRIVATE KEY'));
