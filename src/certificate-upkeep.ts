@@ -1,13 +1,13 @@
 /**
  * Looks after the server certificates of a running engine: renews those that its local CA has made, and tells of those that end.
  *
- * Flow: the watcher is asked every second whether files have changed. An hourly look asks store/local-authority.ts what may be renewed;
- * authority.ts signs, pair-files.ts writes, and the watcher takes the new pair up for the next handshake. Connections that are up notice
- * nothing.
+ * Flow: an hourly look asks store/local-authority.ts what may be renewed; authority.ts signs, pair-files.ts writes, and the watcher takes
+ * the new pair up for the next handshake. Connections that are up notice nothing.
  * Invariant: files that are not what is served are not touched: somebody is about to replace them. Waits run on the clock that never
  * jumps, so that a calendar that does causes one attempt a look at most; one pair that fails waits longer and longer.
  * Limits: certificateUpkeepMs, certificateRenewalWaitMsMax, certificateWarningMs.
  */
+import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { engineErrorFrom, fail } from './base/errors.ts';
 import { LIMITS } from './base/limits.ts';
@@ -83,7 +83,7 @@ export const createCertificateUpkeep = (needs: UpkeepNeeds, options: UpkeepOptio
   const { clock, certificates, metrics } = needs;
   const memories = options.files.map(createMemory);
   let isOpen = true;
-  let timers: readonly Timer[] = [];
+  let timer: Timer | undefined;
 
   const standing = (pair: CertificatePair) =>
     standingOf(pair.chain[0], options.authority, { host: options.host, nowMs: clock.now() });
@@ -131,16 +131,12 @@ export const createCertificateUpkeep = (needs: UpkeepNeeds, options: UpkeepOptio
 
   return {
     async start() {
-      timers = [
-        // Handshakes look as well; this is for the hours in which there are none, so that the log tells of new files at once.
-        every(clock, LIMITS.certificateCheckMs, certificates.reload),
-        every(clock, LIMITS.certificateUpkeepMs, () => inBackground(look(), fault)),
-      ];
+      timer = every(clock, LIMITS.certificateUpkeepMs, () => inBackground(look(), fault));
       await look().catch(fault);
     },
     stop() {
       isOpen = false;
-      for (const timer of timers) timer.cancel();
+      timer?.cancel();
     },
     standingOf: (index) => {
       const pair = certificates.current()[index];
@@ -159,13 +155,7 @@ const renew = async (
   isOpen: () => boolean,
 ): Promise<void> => {
   const place = files[index] as CertificateFiles;
-  const pems = {
-    caCertificate: readFileSync(authority.certFile, 'utf8'),
-    caKey: readFileSync(authority.keyFile, 'utf8'),
-  };
-  // Loaded here alone: certificates take 200 ms to load, and this happens once a year.
-  const { issueServerIdentity } = await import('./store/authority.ts');
-  const { serverCertificate, serverKey } = await issueServerIdentity(pems, { host, clock });
+  const { serverCertificate, serverKey } = await issued(authority, host, clock);
   if (!isOpen()) return;
   if (!readFileSync(place.certFile).equals(pair.cert))
     throw fail('CERTIFICATE_FILES_FIXED', {
@@ -177,6 +167,28 @@ const renew = async (
   undo();
   certificates.reload();
   throw fail('CERTIFICATE_INVALID', { problem });
+};
+
+const issued = async (authority: AuthorityFiles, host: string, clock: Clock) => {
+  const unavailable = (problem: string, cause?: unknown) => fail('LOCAL_CA_UNAVAILABLE', { problem }, cause);
+  // Loaded here alone: certificates take 200 ms to load, and this happens once a year.
+  const { issueServerIdentity } = await import('./store/authority.ts');
+  const identity = await Promise.resolve()
+    .then(() => {
+      const caCertificate = readFileSync(authority.certFile, 'utf8');
+      return issueServerIdentity(
+        { caCertificate, caKey: readFileSync(authority.keyFile, 'utf8') },
+        { host, clock },
+      );
+    })
+    .catch((cause: unknown) => {
+      throw unavailable(`${authority.keyFile} cannot be used`, cause);
+    });
+  // A key that is not the CA's signs as well, and nobody would trust what it has signed.
+  const certificate = new X509Certificate(identity.serverCertificate);
+  if (standingOf(certificate, authority, { host, nowMs: clock.now() }).source !== 'local_ca')
+    throw unavailable(`${authority.keyFile} is not the key of ${authority.certFile}`);
+  return identity;
 };
 
 const tellOfRenewal = (
@@ -196,7 +208,7 @@ const tellOfRenewal = (
   });
   if (metrics) metrics.cell('rstream_engine_certificate_renewals_total', { outcome }).value += 1;
   if (error) {
-    log.warn({ certFile, code: error.code, error }, 'the certificate was not renewed');
+    log.debug({ certFile, code: error.code, error }, 'an attempt to renew the certificate failed');
     onExpiring(eventFrom('renewal_failed', certFile, pair, clock, error.message));
   } else {
     const ends = certificates.current().map(({ expiresAt }) => new Date(expiresAt).toISOString());

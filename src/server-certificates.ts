@@ -11,8 +11,9 @@ import type {
   UploadedPair,
 } from './api/admin/server-certificate-routes.ts';
 import { engineErrorFrom, fail } from './base/errors.ts';
+import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
-import type { Clock } from './base/time.ts';
+import { type Clock, every, type Timer } from './base/time.ts';
 import { type CertificateUpkeep, createCertificateUpkeep, type UpkeepNeeds } from './certificate-upkeep.ts';
 import type { Config } from './config/schema.ts';
 import {
@@ -58,6 +59,7 @@ export const createServerCertificates = (
   const { ca_cert_file, ca_key_file } = config.admin;
   const authority = { certFile: ca_cert_file, keyFile: ca_key_file };
   const upkeep = createCertificateUpkeep(needs, { host, files, authority });
+  let watch: Timer | undefined;
   const factsOf = (pair: CertificatePair, others: readonly CertificatePair[]) => {
     const covered = coverageOf(pair, host);
     return {
@@ -71,8 +73,15 @@ export const createServerCertificates = (
   };
   return {
     host,
-    start: upkeep.start,
-    stop: upkeep.stop,
+    start() {
+      // Handshakes look as well; this is for the hours in which there are none, so that the log tells of new files at once.
+      watch = every(clock, LIMITS.certificateCheckMs, certificates.reload);
+      return upkeep.start();
+    },
+    stop() {
+      watch?.cancel();
+      upkeep.stop();
+    },
     get lastReload() {
       return certificates.lastReload;
     },

@@ -49,8 +49,8 @@ export const standingOf = (
   { host, nowMs }: { readonly host: string; readonly nowMs: number },
 ): Standing => {
   const authority = authorityFrom(files.certFile);
-  if (!authority || !isOwn(certificate, authority, host)) return { source: 'files' };
-  const obstacle = obstacleFrom(authority, files, nowMs);
+  if (!authority || !hasIssued(authority, certificate)) return { source: 'files' };
+  const obstacle = foreignName(certificate, host) ?? obstacleFrom(authority, files, nowMs);
   if (obstacle !== undefined) return { source: 'local_ca', obstacle };
   const validFrom = Date.parse(certificate.validFrom);
   // Made by a clock that was ahead: nobody trusts it before its time.
@@ -66,15 +66,16 @@ const authorityFrom = (certFile: string): X509Certificate | undefined => {
   }
 };
 
-const isOwn = (certificate: X509Certificate, authority: X509Certificate, host: string): boolean => {
+const hasIssued = (authority: X509Certificate, certificate: X509Certificate): boolean =>
+  authority.subject.startsWith(`CN=${AUTHORITY_NAME}`) &&
+  certificate.checkIssued(authority) &&
+  certificate.verify(authority.publicKey);
+
+/** Somebody wanted a name that the next certificate would not have. */
+const foreignName = (certificate: X509Certificate, host: string): string | undefined => {
   const { dns, ip } = serverNames(host);
-  const names: readonly string[] = [...dns, ...ip];
-  return (
-    authority.subject.startsWith(`CN=${AUTHORITY_NAME}`) &&
-    certificate.checkIssued(authority) &&
-    certificate.verify(authority.publicKey) &&
-    namesOf(certificate).every((name) => names.includes(name))
-  );
+  const foreign = namesOf(certificate).find((name) => ![...dns, ...ip].includes(name));
+  return foreign && `it names ${foreign}, which is no name of this engine`;
 };
 
 const obstacleFrom = (authority: X509Certificate, files: AuthorityFiles, nowMs: number) => {

@@ -16,7 +16,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname } from 'node:path';
 import { fail } from '../base/errors.ts';
@@ -44,6 +44,8 @@ const kept = (path: string): string => `${path}.old`;
  * @throws CERTIFICATE_FILES_FIXED when the files cannot be replaced; they are then as they were
  */
 export const replacePair = (files: PairFiles, next: PairTexts): { undo(): void } => {
+  if (files.certFile === files.keyFile)
+    throw fail('CERTIFICATE_FILES_FIXED', { problem: `${files.certFile} holds both certificate and key` });
   for (const path of [files.certFile, files.keyFile])
     if (guarded(() => lstatSync(path)).isSymbolicLink())
       throw fail('CERTIFICATE_FILES_FIXED', { problem: `${path} is a link, which another program keeps` });
@@ -105,7 +107,7 @@ const writeWhole = (path: string, content: Buffer, mode: number): void => {
   rmSync(path, { force: true });
   const file = openSync(path, 'wx', mode);
   try {
-    writeSync(file, content);
+    writeFileSync(file, content);
     fsyncSync(file);
   } finally {
     closeSync(file);

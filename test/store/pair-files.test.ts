@@ -79,5 +79,9 @@ test('a link is not replaced, and what cannot be written stays as it was', (t) =
     code: 'CERTIFICATE_FILES_FIXED',
     message: /nowhere\/cert\.pem cannot be used \(ENOENT\)/,
   });
+  assert.throws(() => replacePair({ ...files, keyFile: files.certFile }, NEXT), {
+    code: 'CERTIFICATE_FILES_FIXED',
+    message: /holds both certificate and key/,
+  });
   assert.deepEqual(pair(), isOld);
 });
