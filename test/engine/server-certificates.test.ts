@@ -9,7 +9,7 @@ import { connect, type TLSSocket } from 'node:tls';
 import { createAuthority } from '../../src/store/authority.ts';
 import { createRsaPair, createTestPair, type TestPair, testCertificates } from '../support/certificates.ts';
 import { createCalendarClock, createFakeClock } from '../support/clock.ts';
-import type { TestEngine } from '../support/engine.ts';
+import { startEngine, startTcpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { askAdmin, askWithToken, logIn, startAdminEngine } from './ask-admin.ts';
@@ -94,6 +94,49 @@ describe('a server certificate in files', () => {
     assert.equal(await healthOver(live), 'HTTP/1.1 200 OK');
     assert.ok(!JSON.stringify(engine.log.lines).includes('PRIVATE KEY'));
   });
+});
+
+test('a certificate for the host and one for the tunnels are each shown where they belong, with client certificates too', async (t) => {
+  const { ca } = await testCertificates();
+  const directory = makeTemporaryDirectory(t);
+  const at = (name: string) => ({
+    certFile: join(directory, `${name}.pem`),
+    keyFile: join(directory, `${name}-key.pem`),
+  });
+  write(at('host'), await createTestPair('host', {}, ['localhost']));
+  write(at('tunnels'), await createTestPair('tunnels', {}, ['*.t.localhost']));
+  const [host, tunnels] = [at('host'), at('tunnels')];
+  const additional = [{ cert_file: tunnels.certFile, key_file: tunnels.keyFile }];
+  const engine = await startEngine(t, {
+    settings: { certs: { static: { cert_file: host.certFile, key_file: host.keyFile, additional } } },
+  });
+  const upstream = await startTcpUpstream(t, (socket) => socket.pipe(socket));
+  await engine.publish(upstream, { hostname: 'web', protocol: 'tls', mtlsAuth: true });
+  const laptop = await engine.createClientCertificate('laptop');
+  const echo = async (session?: Buffer) => {
+    const socket = connect({
+      ...{ host: '127.0.0.1', port: engine.port, ca, servername: 'web.t.localhost' },
+      ...{ ...laptop, ALPNProtocols: ['echo'] },
+      ...(session && { session }),
+    });
+    t.after(() => socket.destroy());
+    await once(socket, 'secureConnect');
+    socket.write('ping');
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    const subject = socket.getPeerCertificate().subject?.CN;
+    return { answer: String(answer), subject, session: socket.getSession(), socket };
+  };
+  const first = await echo();
+  assert.deepEqual([first.answer, first.subject], ['ping', 'tunnels']);
+  const second = await echo(first.session);
+  assert.deepEqual([second.answer, second.socket.isSessionReused()], ['ping', true]);
+  const agentSide = await connectTo(t, engine);
+  assert.equal(agentSide.getPeerCertificate().subject.CN, 'host');
+  assert.deepEqual(
+    engine.log.lines.filter(({ message }) => message.startsWith('no certificate')),
+    [],
+    'together they name everything',
+  );
 });
 
 /** An engine on a certificate of its local CA, which was made some days ago. */
