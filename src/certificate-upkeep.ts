@@ -82,14 +82,21 @@ const createMemory = () => ({
 export const createCertificateUpkeep = (needs: UpkeepNeeds, options: UpkeepOptions): CertificateUpkeep => {
   const { clock, certificates, metrics } = needs;
   const memories = options.files.map(createMemory);
+  const memoryOf = (index: number) => memories[index] as ReturnType<typeof createMemory>;
   let isOpen = true;
   let timer: Timer | undefined;
 
   const standing = (pair: CertificatePair) =>
     standingOf(pair.chain[0], options.authority, { host: options.host, nowMs: clock.now() });
 
+  /** Somebody else has replaced it, or the calendar was set back: nothing has failed that matters now. */
+  const forgetFaults = (memory: ReturnType<typeof createMemory>) => {
+    memory.backoff.reset();
+    if (memory.last?.problem !== undefined) memory.last = undefined;
+  };
+
   const attempt = async (index: number, pair: CertificatePair): Promise<void> => {
-    const memory = memories[index] as ReturnType<typeof createMemory>;
+    const memory = memoryOf(index);
     if (clock.elapsed() < memory.attemptsFrom) return;
     memory.attemptsFrom = clock.elapsed() + memory.backoff.nextMs();
     const problem = await renew(index, pair, needs, options, () => isOpen).then(
@@ -102,7 +109,7 @@ export const createCertificateUpkeep = (needs: UpkeepNeeds, options: UpkeepOptio
   };
 
   const tell = (index: number, pair: CertificatePair, obstacle: string | undefined) => {
-    const memory = memories[index] as ReturnType<typeof createMemory>;
+    const memory = memoryOf(index);
     if (pair.expiresAt - clock.now() > LIMITS.certificateWarningMs) return;
     if (clock.elapsed() < memory.tellsFrom) return;
     memory.tellsFrom = clock.elapsed() + TELL_AGAIN_MS;
@@ -114,10 +121,10 @@ export const createCertificateUpkeep = (needs: UpkeepNeeds, options: UpkeepOptio
     for (const [index, pair] of certificates.current().entries()) {
       const { renewsAt = Infinity } = standing(pair);
       if (renewsAt <= clock.now()) await attempt(index, pair);
-      else memories[index]?.backoff.reset();
+      else forgetFaults(memoryOf(index));
       if (!isOpen) return;
       const present = certificates.current()[index] ?? pair;
-      tell(index, present, memories[index]?.last?.problem ?? standing(present).obstacle);
+      tell(index, present, memoryOf(index).last?.problem ?? standing(present).obstacle);
     }
   };
   const fault = (error: unknown) => needs.log.error({ error }, 'the certificates were not looked after');

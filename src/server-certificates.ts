@@ -29,6 +29,7 @@ import {
   type WatchedCertificates,
 } from './socket/certificates.ts';
 import { provePair } from './socket/prove-pair.ts';
+import type { AuthorityFiles } from './store/local-authority.ts';
 import { finishReplacement, replacePair } from './store/pair-files.ts';
 
 /** The files of each pair, the first one first. */
@@ -37,6 +38,12 @@ export const certificateFilesOf = ({ certs }: Config): readonly CertificateFiles
     certFile: cert_file,
     keyFile: key_file,
   }));
+
+/** The files of the local CA, which need not exist. */
+export const authorityOf = ({ admin }: Config): AuthorityFiles => ({
+  certFile: admin.ca_cert_file,
+  keyFile: admin.ca_key_file,
+});
 
 /** @throws CERTIFICATE_INVALID, CERTIFICATE_FILES_FIXED when a crash has cut a replacement in two that cannot be finished */
 export const loadCertificates = (
@@ -56,9 +63,7 @@ export const createServerCertificates = (
   const { clock, certificates } = needs;
   const { host } = config.engine;
   const files = certificateFilesOf(config);
-  const { ca_cert_file, ca_key_file } = config.admin;
-  const authority = { certFile: ca_cert_file, keyFile: ca_key_file };
-  const upkeep = createCertificateUpkeep(needs, { host, files, authority });
+  const upkeep = createCertificateUpkeep(needs, { host, files, authority: authorityOf(config) });
   let watch: Timer | undefined;
   const factsOf = (pair: CertificatePair, others: readonly CertificatePair[]) => {
     const covered = coverageOf(pair, host);

@@ -10,7 +10,7 @@ import { fail } from '../base/errors.ts';
 import { addressWithPort, splitListenAddress } from '../base/ip.ts';
 import { type Clock, createClock } from '../base/time.ts';
 import type { Config } from '../config/schema.ts';
-import { certificateFilesOf } from '../server-certificates.ts';
+import { authorityOf, certificateFilesOf } from '../server-certificates.ts';
 import { coverageOf, daysUntil, warningsOf } from '../socket/certificate-pair.ts';
 import { readPairs } from '../socket/certificates.ts';
 import { type Standing, standingOf } from '../store/local-authority.ts';
@@ -49,7 +49,7 @@ export const registerCertServer = (command: Command, context: CliContext): void 
     .option(...CONFIG_FLAG)
     .action((flags: TrustFlags) => {
       const { config } = configOf(flags, context);
-      if (shapesFrom(config, createClock()).every(({ source }) => source === 'files'))
+      if (!isOfAuthority(config, createClock()))
         context.tell(
           'What this engine serves was not made by this CA: clients need it only for what it made elsewhere.',
         );
@@ -63,7 +63,7 @@ const inLine = (name: string | undefined): string => (name ?? '').replaceAll('\n
 const shapesFrom = (config: Config, clock: Clock) => {
   const { host } = config.engine;
   const files = certificateFilesOf(config);
-  const authority = { certFile: config.admin.ca_cert_file, keyFile: config.admin.ca_key_file };
+  const authority = authorityOf(config);
   const nowMs = clock.now();
   const pairs = readPairs(files);
   return pairs.map((pair, index) => {
@@ -111,6 +111,19 @@ const textFrom = (shape: ReturnType<typeof shapesFrom>[number]): string => {
   ];
   const lines = rows.map(([label = '', text]) => `  ${label.padEnd(8)} ${text}`);
   return [`${shape.certFile} with ${shape.keyFile}`, ...lines].join('\n');
+};
+
+/** Whether the local CA has made anything that is served; asked without the keys, which are not everybody's to read. */
+const isOfAuthority = (config: Config, clock: Clock): boolean => {
+  const authority = authorityOf(config);
+  const at = { host: config.engine.host, nowMs: clock.now() };
+  return certificateFilesOf(config).some(({ certFile }) => {
+    try {
+      return standingOf(new X509Certificate(readFileSync(certFile)), authority, at).source === 'local_ca';
+    } catch {
+      return false;
+    }
+  });
 };
 
 const trustTextFrom = (config: Config, platform: string | undefined): string => {

@@ -2,6 +2,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, type Stats, statSync } from 'node:fs';
 import { namesOf } from '../base/certificate-names.ts';
+import { authorityOf } from '../server-certificates.ts';
 import { AUDIT_MIGRATIONS } from '../store/audit.ts';
 import { checkDatabase } from '../store/database.ts';
 import { keyFileOf } from '../store/key-ring.ts';
@@ -75,8 +76,10 @@ const pairResults = (
 ): Result[] => {
   const nowMs = clock.now();
   const days = Math.floor((Date.parse(certificate.validTo) - nowMs) / DAY_MS);
-  const authority = { certFile: config.admin.ca_cert_file, keyFile: config.admin.ca_key_file };
-  const { renewsAt, obstacle } = standingOf(certificate, authority, { host: config.engine.host, nowMs });
+  const { renewsAt, obstacle } = standingOf(certificate, authorityOf(config), {
+    host: config.engine.host,
+    nowMs,
+  });
   const advice = renewsAt === undefined ? 'renew it' : 'the engine renews it when it runs';
   const results: Result[] = [];
   if (!certificate.checkPrivateKey(createPrivateKey(readFileSync(key_file))))

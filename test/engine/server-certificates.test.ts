@@ -96,6 +96,29 @@ describe('a server certificate in files', () => {
   });
 });
 
+test('a certificate that ends soon is told of when the engine starts, and by the metrics', async (t) => {
+  const { ca } = await testCertificates();
+  const directory = makeTemporaryDirectory(t);
+  const files = { certFile: join(directory, 'server.pem'), keyFile: join(directory, 'server-key.pem') };
+  write(files, await createTestPair('short', { notAfterDate: new Date(Date.now() + 10.5 * DAY_MS) }));
+  const prometheus = { enabled: true, listen_addr: '127.0.0.1:0' };
+  const engine = await startEngine(t, {
+    settings: { metrics: { prometheus } },
+    certificates: { ca, ...files },
+  });
+  const { level, fields } =
+    engine.log.lines.find(({ message }) => message === 'a server certificate needs a look') ?? assert.fail();
+  assert.deepEqual(
+    [level, fields.reason, fields.certFile, fields.daysLeft],
+    ['warn', 'expires_soon', files.certFile, 10],
+  );
+  const { port } = engine.log.lines.find(({ message }) => message === 'metrics ready')?.fields ?? {};
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const [, seconds] =
+    /^rstream_engine_certificate_expiry_timestamp_seconds\{certificate="0"\} (\d+)$/m.exec(text) ?? [];
+  assert.ok(Math.abs(Number(seconds) * 1_000 - Date.now() - 10.5 * DAY_MS) < DAY_MS / 24);
+});
+
 test('a certificate for the host and one for the tunnels are each shown where they belong, with client certificates too', async (t) => {
   const { ca } = await testCertificates();
   const directory = makeTemporaryDirectory(t);
