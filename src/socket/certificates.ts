@@ -56,8 +56,8 @@ export const createCertificates = (
   let pairs = readPairs(files);
   let checkedAt = clock.elapsed();
   let lastReload: Reload | undefined;
-  // A pair that is not valid yet is tried again when it is.
-  let waitsUntil = Infinity;
+  // A pair whose time it is not is tried again when it is: tomorrow, or when the clock has been set right.
+  let waiting: CertificatePair | undefined;
 
   const eachPair = (told: (fields: { certFile: string | undefined; expiresAt: number }) => void) => {
     for (const [index, { expiresAt }] of pairs.entries())
@@ -72,14 +72,15 @@ export const createCertificates = (
   };
 
   const take = () => {
-    waitsUntil = Infinity;
+    waiting = undefined;
     const found = readPairs(files);
     for (const [index, pair] of found.entries()) {
       // One that did not change is no reason to keep the others out, whatever became of its time meanwhile.
       if (pairs[index]?.cert.equals(pair.cert)) continue;
       const problem = problemOfTime(pair, files[index]?.certFile ?? '', clock.now());
-      if (problem !== undefined && pair.expiresAt > clock.now()) waitsUntil = pair.validFrom;
-      if (problem !== undefined) throw fail('CERTIFICATE_INVALID', { problem });
+      if (problem === undefined) continue;
+      waiting = pair;
+      throw fail('CERTIFICATE_INVALID', { problem });
     }
     pairs = found;
     lastReload = { at: clock.now() };
@@ -91,7 +92,8 @@ export const createCertificates = (
     checkedAt = clock.elapsed();
     // The stamp is taken before the files are read: what changes in between is seen next time.
     const stamp = stampFrom(files);
-    if (stamp === seen && clock.now() < waitsUntil) return lastReload?.problem;
+    const isAwaited = waiting !== undefined && problemOfTime(waiting, '', clock.now()) === undefined;
+    if (stamp === seen && !isAwaited) return lastReload?.problem;
     seen = stamp;
     try {
       take();

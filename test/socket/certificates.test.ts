@@ -149,6 +149,10 @@ describe('reloading', () => {
     assert.equal(certificates.current(), first);
     assert.match(certificates.lastReload?.problem ?? '', /cert\.pem has expired/);
     assert.equal(log.withCode('CERTIFICATE_INVALID').length, 1);
+    // It was the clock that was wrong.
+    clock.jump(-3 * DAY_MS);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current()[0]?.cert.toString(), cert);
   });
 
   test('a pair of tomorrow is kept out until then', async (t) => {
