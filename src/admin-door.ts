@@ -5,6 +5,7 @@
  * Invariant: it has its own port and shares none with downstreams or agents; its names are exact, `host:port`.
  */
 import { createAdminApi } from './api/admin/app.ts';
+import type { ServerCertificates } from './api/admin/server-certificate-routes.ts';
 import { fail } from './base/errors.ts';
 import { addressWithPort, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
@@ -35,6 +36,7 @@ export interface AdminDoorNeeds {
   readonly database: Database;
   readonly arrivals: Arrivals;
   readonly certificates: Certificates;
+  readonly serverCertificates: ServerCertificates;
   readonly registry: TunnelRegistry;
   readonly credentials: Credentials;
   readonly proofs: Proofs;

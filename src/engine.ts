@@ -26,9 +26,9 @@ import type { Probes } from './observe/probes.ts';
 import { createReadings } from './observe/readings.ts';
 import type { Records } from './observe/records.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
+import { createServerCertificates, loadCertificates } from './server-certificates.ts';
 import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
-import { createCertificates } from './socket/certificates.ts';
 import { createDoorstep } from './socket/listener.ts';
 import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createPortListener } from './socket/tcp-port.ts';
@@ -98,14 +98,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const publishedPostQuantum = config.policy.post_quantum === 'require' ? 'require' : config.tls.post_quantum;
   for (const mode of [config.tls.post_quantum, publishedPostQuantum]) checkPostQuantum(mode);
 
-  const { static: files } = config.certs;
-  const certificates = createCertificates(
-    { log, clock },
-    [files, ...(files.additional ?? [])].map(({ cert_file, key_file }) => ({
-      certFile: cert_file,
-      keyFile: key_file,
-    })),
-  );
+  const certificates = loadCertificates({ log, clock }, config);
   const { database: geoipPath } = config.geoip;
   const geo = geoipPath === undefined ? undefined : createGeo({ log }, { path: geoipPath });
   const database = openDatabase({ path: config.store.path, mode: 'create' });
@@ -138,6 +131,18 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       logLevel: config.records.log,
     },
   );
+  const serverCertificates = createServerCertificates(
+    {
+      clock,
+      log,
+      audit,
+      certificates,
+      metrics,
+      onExpiring: (event) => log.warn({ ...event }, 'a server certificate needs a look'),
+    },
+    config,
+  );
+
   const registry = createRegistry(
     { clock, admit: (properties) => policies.admit(properties) },
     { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
@@ -279,6 +284,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           database,
           arrivals,
           certificates,
+          serverCertificates,
           registry,
           credentials,
           proofs,
@@ -348,6 +354,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const isBusy = () => edge.connectionCount > 0 || door.counts().streams > 0;
   const destroy = async (): Promise<void> => {
     recheck.cancel();
+    serverCertificates.stop();
     geoCheck?.cancel();
     truthLight?.stop();
     inspector?.close();
@@ -384,6 +391,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   return {
     async start() {
       try {
+        await serverCertificates.start();
         const address = await doorstep.listen();
         listeningPort = address.port;
         if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr), 'http.listen_addr');

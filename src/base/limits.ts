@@ -27,6 +27,17 @@ export const LIMITS = {
   connectionLimitLogMs: 1_000,
   /** The certificate files are looked at this often at most: two stat calls a second cost nothing. */
   certificateCheckMs: 1_000,
+  /** Certificates in one file: a real chain has two to four. */
+  certificateChainMax: 16,
+  /** Server certificates of an engine: two or three kinds of key, and some names of their own. */
+  certificatePairsMax: 8,
+  /** Time before its end at which a server certificate is told of once a day: long enough to notice and to order another. */
+  certificateWarningMs: 21 * 86_400_000,
+  /** Expiry and renewal are looked at this often; also the first wait after an attempt to renew, which doubles up to the second bound. */
+  certificateUpkeepMs: 3_600_000,
+  certificateRenewalWaitMsMax: 86_400_000,
+  /** A handshake of the engine with itself on loopback, by which an uploaded certificate is proven. */
+  certificateProofMsMax: 5_000,
   /** The GeoIP database is looked at this often: a stat call a second costs nothing. */
   geoipCheckMs: 1_000,
   /** Bytes of a backup that are sealed and held at once. */

@@ -122,6 +122,15 @@ export const METRICS = {
     { outcome: ['kept', 'lost'] },
   ),
 
+  rstream_engine_certificate_expiry_timestamp_seconds: gauge(
+    'When each server certificate ends, in seconds since 1970: `0` is that of `certs.static`, `1` the first of `additional`, and so on.',
+    { certificate: ['0', '1', '2', '3', '4', '5', '6', '7'] },
+  ),
+  rstream_engine_certificate_renewals_total: counter(
+    'Attempts to renew a server certificate that the local CA has made.',
+    { outcome: ['renewed', 'failed'] },
+  ),
+
   rstream_engine_event_loop_lag_seconds: gauge(
     'How late the event loop runs what is due, since the scrape before.',
     { statistic: ['mean', 'p99', 'max'] },

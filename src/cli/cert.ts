@@ -1,5 +1,6 @@
 /**
- * `cert issue-client|add|list|show|revoke`: client certificates, by which agents prove themselves without a token.
+ * `cert issue-client|add|list|show|revoke`: client certificates, by which agents prove themselves without a token. (`cert trust` and
+ * `cert show-server` are in cert-server.ts.)
  *
  * Invariant: a private key is written once, to a file that its owner alone reads, and never registered: the store keeps the fingerprint.
  */
@@ -7,6 +8,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import { registerCertServer } from './cert-server.ts';
 import type { CliContext } from './context.ts';
 import {
   type Access,
@@ -48,7 +50,9 @@ const CLIENT_CERTIFICATE: KindOfCredential = {
 
 /** Adds the `cert` commands. */
 export const registerCert = (program: Command, context: CliContext): void => {
-  const command = program.command('cert').description('make, register, list and revoke client certificates');
+  const command = program
+    .command('cert')
+    .description('client certificates, and the certificates of the engine itself');
 
   command
     .command('issue-client')
@@ -88,6 +92,7 @@ export const registerCert = (program: Command, context: CliContext): void => {
     );
 
   addCommonCommands(command, CLIENT_CERTIFICATE, context);
+  registerCertServer(command, context);
 };
 
 const DAYS_MAX = 3_650;

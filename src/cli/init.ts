@@ -30,7 +30,8 @@ export const registerInit = (program: Command, context: CliContext): void => {
       context.tell(`Made ${files.dir}:
   config.yaml      the configuration
   server.pem       certificate for ${host} and *.t.${host}, with server-key.pem; replace both to use one of a public CA
-  ca.pem           the local CA that signed it: clients need this file (ca-key.pem is its key: keep it private)
+  ca.pem           the local CA that signed it and renews it: clients need this file, and \`cert trust\` says where to put it (ca-key.pem is
+                   its key: keep it private)
   engine.db        the database of credentials; engine.signing-key, which signs tokens, appears beside it with the first one
 Next:
   rstream-engine-ce token create --config ${files.config} --name my-agent

@@ -142,7 +142,9 @@ rstream-engine-ce ${VERSION} is running, and publishes a sample page:
 
   curl --cacert ${ca} ${url}
 
-A browser warns until it trusts the local CA in ${ca}.
+A browser warns until it trusts the local CA in ${ca}; this says how:
+
+  npm run -s engine -- cert trust --config ${shown(files.config)}
 
 ${pageLine}
 

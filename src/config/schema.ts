@@ -240,10 +240,11 @@ export const configSchema = z
               })
               .readonly(),
           )
+          .max(LIMITS.certificatePairsMax - 1)
           .readonly()
           .optional()
           .meta({
-            doc: 'Further pairs for the same names, each with a key of another kind: RSA for clients that cannot do ECDSA.',
+            doc: 'Further pairs: for the same names with a key of another kind (RSA for clients that cannot do ECDSA), or for other names.',
             example: [
               { cert_file: '/etc/rstream/tls/rsa-cert.pem', key_file: '/etc/rstream/tls/rsa-key.pem' },
             ],

@@ -20,17 +20,17 @@ export const createCertificateDemand = (server: Server) => {
     if (context && options === contextOptions && currentKeys.equals(ticketKeys)) return context;
     contextOptions = options;
     ticketKeys = currentKeys;
-    // Without a name of its context OpenSSL resumes no session that has a client certificate.
-    context = createSecureContext({ ...options, ticketKeys, sessionIdContext: 'rstream' });
+    context = createSecureContext({ ...options, ticketKeys });
     return context;
   };
 
-  return (socket: Socket, options: TlsOptions): void => {
+  return (socket: Socket, options: TlsOptions, choice: Pick<TlsOptions, 'SNICallback'>): void => {
     const tlsSocket = new TLSSocket(socket, {
       isServer: true,
       secureContext: contextOf(options),
       requestCert: true,
       rejectUnauthorized: true,
+      ...choice,
       ...(options.ALPNProtocols && { ALPNProtocols: options.ALPNProtocols }),
     });
     const fault = (error: Error) => server.emit('tlsClientError', error, tlsSocket);

@@ -14,7 +14,9 @@ import { type EngineError, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock, Timer } from '../base/time.ts';
 import { TLS_SUITES, type TlsDemands } from '../base/tls.ts';
-import type { CertificatePair, Certificates } from './certificates.ts';
+import type { CertificatePair } from './certificate-pair.ts';
+import type { Certificates } from './certificates.ts';
+import { createContextChoice, firstOfEachKind } from './choose-pair.ts';
 import { createCertificateDemand } from './demand-certificate.ts';
 import { groupsFrom, type PostQuantum } from './post-quantum.ts';
 
@@ -64,7 +66,11 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
   const handshakes = new WeakMap<Socket, Handshake>();
   let pairs = certificates.current();
   let options = tlsOptionsFrom(policy, pairs);
-  const server = createServer(options);
+  let contextFor = createContextChoice(pairs, options);
+  // With one pair there is nothing to choose, and the handshake does without the way through JavaScript.
+  const choice: TlsOptions =
+    pairs.length > 1 ? { SNICallback: (name, done) => done(null, contextFor(name)) } : {};
+  const server = createServer({ ...options, ...choice });
   const demand = policy.clientCertificate === 'require' ? createCertificateDemand(server) : undefined;
   let ticketKeySinceMs = clock.elapsed();
 
@@ -96,6 +102,7 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     if (latest === pairs) return;
     pairs = latest;
     options = tlsOptionsFrom(policy, pairs);
+    contextFor = createContextChoice(pairs, options);
     // The new context comes with a ticket key of its own.
     server.setSecureContext(options);
     ticketKeySinceMs = clock.elapsed();
@@ -120,7 +127,7 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
         // Node tells of a socket that was destroyed a turn later than the socket itself, and no timer may outlive it.
         socket.once('close', deadline.cancel);
         handshakes.set(socket, { deadline, resolve, reject });
-        if (demand) demand(socket, options);
+        if (demand) demand(socket, options, choice);
         else server.emit('connection', socket);
       }),
   };
@@ -129,10 +136,13 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
 // What Node takes: a name, a key for HMAC and one for AES, of 16 bytes each.
 const TICKET_KEY_BYTES = 48;
 
+// Sessions are told apart by ticket keys; that all contexts have one name lets them resume whichever of them a server name chose.
+const SESSION_CONTEXT = 'rstream';
+
 const tlsOptionsFrom = (policy: TlsPolicy, pairs: readonly CertificatePair[]): TlsOptions => ({
-  // Of pairs of several kinds OpenSSL shows each client one that it can verify.
-  cert: pairs.map(({ cert }) => cert),
-  key: pairs.map(({ key }) => key),
+  cert: firstOfEachKind(pairs).map(({ cert }) => cert),
+  key: firstOfEachKind(pairs).map(({ key }) => key),
+  sessionIdContext: SESSION_CONTEXT,
   minVersion: policy.versionMin,
   ...(policy.alpnProtocols.length > 0 && { ALPNProtocols: [...policy.alpnProtocols] }),
   ciphers: (policy.suites ?? TLS_SUITES).map(({ openSslName }) => openSslName).join(':'),

@@ -23,6 +23,7 @@ import {
 import { randomText } from '../base/ids.ts';
 import { Secret } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
+import { authorityName, serverNames } from './local-authority.ts';
 import { createPkcs12 } from './pkcs12.ts';
 
 /** PEM texts of the authority. The key issues certificates: keep it where only the operator reads. */
@@ -58,7 +59,7 @@ const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 export const createAuthority = async (options: AuthorityOptions): Promise<Authority & ServerIdentity> => {
   const keys = await generateKeys();
   const certificate = await X509CertificateGenerator.createSelfSigned({
-    name: commonName(`rstream-engine-ce CA for ${options.host}`),
+    name: commonName(authorityName(options.host)),
     keys,
     signingAlgorithm: ALGORITHM,
     ...validity(options.clock, AUTHORITY_DAYS),
@@ -72,7 +73,7 @@ export const createAuthority = async (options: AuthorityOptions): Promise<Author
   return { ...authority, ...(await issueServerIdentity(authority, options)) };
 };
 
-/** Makes a new key and a certificate for `host`, `*.t.<host>` and loopback, valid for 397 days. */
+/** Makes a new key and a certificate for `host`, `*.t.<host>` and loopback, valid for 397 days, or as long as the authority. */
 export const issueServerIdentity = async (
   { caCertificate, caKey }: Authority,
   { host, clock }: AuthorityOptions,
@@ -85,7 +86,7 @@ export const issueServerIdentity = async (
     publicKey: keys.publicKey,
     signingKey: await importKey(caKey),
     signingAlgorithm: ALGORITHM,
-    ...validity(clock, SERVER_DAYS),
+    ...validity(clock, SERVER_DAYS, issuer.notAfter),
     extensions: [
       new BasicConstraintsExtension(false, undefined, true),
       new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
@@ -144,18 +145,21 @@ export const issueClientIdentity = async (
   };
 };
 
-// Whoever administers an engine reaches it by loopback, its own or that of an SSH tunnel, by name or by address.
-const namesFor = (host: string): JsonGeneralNames => [
-  ...[...new Set([host, `*.t.${host}`, 'localhost'])].map((value) => ({ type: 'dns', value }) as const),
-  { type: 'ip', value: '127.0.0.1' },
-  { type: 'ip', value: '::1' },
-];
+const namesFor = (host: string): JsonGeneralNames => {
+  const { dns, ip } = serverNames(host);
+  return [
+    ...dns.map((value) => ({ type: 'dns', value }) as const),
+    ...ip.map((value) => ({ type: 'ip', value }) as const),
+  ];
+};
 
 const commonName = (text: string) => [{ CN: [text.slice(0, COMMON_NAME_CHARS_MAX)] }];
 
-const validity = (clock: Clock, days: number) => {
+/** @param until nothing outlives its issuer */
+const validity = (clock: Clock, days: number, until?: Date) => {
   const notBeforeMs = clock.now() - BACKDATE_MS;
-  return { notBefore: new Date(notBeforeMs), notAfter: new Date(notBeforeMs + days * DAY_MS) };
+  const notAfterMs = Math.min(notBeforeMs + days * DAY_MS, until?.getTime() ?? Infinity);
+  return { notBefore: new Date(notBeforeMs), notAfter: new Date(notAfterMs) };
 };
 
 const generateKeys = () => webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);

@@ -12,15 +12,18 @@ const EXECUTABLE = '/usr/bin/chromium';
 const SCREENSHOTS = fileURLToPath(new URL('.screenshots', import.meta.url));
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** A browser that accepts our test certificate, and no other that is not signed. */
-export const openBrowser = async (): Promise<Browser> => {
-  const { certFile } = await testCertificates();
-  const spki = new X509Certificate(readFileSync(certFile)).publicKey.export({ type: 'spki', format: 'der' });
-  const hash = createHash('sha256').update(spki).digest('base64');
+/** A browser that accepts our test certificate and these, in PEM, and no other that is not signed. */
+export const openBrowser = async (...more: readonly string[]): Promise<Browser> => {
+  const { cert } = await testCertificates();
+  const hashOf = (pem: string) =>
+    createHash('sha256')
+      .update(new X509Certificate(pem).publicKey.export({ type: 'spki', format: 'der' }))
+      .digest('base64');
+  const hashes = [cert, ...more].map(hashOf).join(',');
   return chromium.launch({
     executablePath: EXECUTABLE,
     // Containers and root have no sandbox and little shared memory; only our own page is loaded.
-    args: ['--no-sandbox', '--disable-dev-shm-usage', `--ignore-certificate-errors-spki-list=${hash}`],
+    args: ['--no-sandbox', '--disable-dev-shm-usage', `--ignore-certificate-errors-spki-list=${hashes}`],
   });
 };
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { createCertificates } from '../../src/socket/certificates.ts';
+import { pairsForName } from '../../src/socket/choose-pair.ts';
 import { createRsaPair, createTestPair, type TestPair } from '../support/certificates.ts';
 import { createFakeClock } from '../support/clock.ts';
 import { createLogRecorder } from '../support/log.ts';
@@ -93,12 +94,24 @@ describe('several pairs', () => {
     );
   });
 
-  test('of one kind are refused, and both named', async (t) => {
+  test('of one kind for the same names are refused, and both named', async (t) => {
     const { create, files } = await setUpTwo(t, await createTestPair('second'));
     assert.throws(create, {
       code: 'CERTIFICATE_INVALID',
-      message: `The certificate cannot be used: ${files[0]?.certFile} and ${files[1]?.certFile} both have a key of kind ec; there can be one.`,
+      message: `The certificate cannot be used: ${files[0]?.certFile} and ${files[1]?.certFile} both have a key of kind ec, and the second has no name of its own: it would never be shown.`,
     });
+  });
+
+  test('of one kind for names of their own are held side by side', async (t) => {
+    const second = await createTestPair('second', {}, ['other.example.test']);
+    const { create } = await setUpTwo(t, second);
+    const pairs = create().current();
+    const shownFor = (name: string) =>
+      pairsForName(name, pairs).map(({ chain: [{ subject }] }) => subject.replace(/^CN=/, ''));
+    assert.deepEqual(shownFor('localhost'), ['first']);
+    assert.deepEqual(shownFor('shop.t.localhost'), ['first']);
+    assert.deepEqual(shownFor('other.example.test'), ['second']);
+    assert.deepEqual(shownFor('unknown.example.test'), ['first'], 'the first is what errors tell of');
   });
 
   test('are taken up together, or not at all', async (t) => {
@@ -122,6 +135,65 @@ describe('several pairs', () => {
 });
 
 describe('reloading', () => {
+  const DAY_MS = 86_400_000;
+
+  test('a pair that has expired is kept out', async (t) => {
+    const { create, clock, files, log } = setUp(t, await createTestPair('first'));
+    const certificates = create();
+    const first = certificates.current();
+    const old = { notBeforeDate: new Date(0), notAfterDate: new Date(Date.now() - DAY_MS) };
+    const { cert, key } = await createTestPair('old', old);
+    writeFileSync(files.certFile, cert);
+    writeFileSync(files.keyFile, key);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current(), first);
+    assert.match(certificates.lastReload?.problem ?? '', /cert\.pem has expired/);
+    assert.equal(log.withCode('CERTIFICATE_INVALID').length, 1);
+    // It was the clock that was wrong.
+    clock.jump(-3 * DAY_MS);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current()[0]?.cert.toString(), cert);
+  });
+
+  test('a pair of tomorrow is kept out until then', async (t) => {
+    const { create, clock, files, log } = setUp(t, await createTestPair('first'));
+    const certificates = create();
+    const first = certificates.current();
+    const tomorrow = { notBeforeDate: new Date(Date.now() + DAY_MS) };
+    const { cert, key } = await createTestPair('next', tomorrow);
+    writeFileSync(files.certFile, cert);
+    writeFileSync(files.keyFile, key);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current(), first);
+    assert.match(certificates.lastReload?.problem ?? '', /is not valid before/);
+    clock.advance(DAY_MS);
+    assert.equal(certificates.current()[0]?.cert.toString(), cert);
+    assert.equal(certificates.lastReload?.problem, undefined);
+    assert.equal(log.withCode('CERTIFICATE_INVALID').length, 1);
+  });
+
+  test('a chain with one certificate that cannot be read is kept out', async (t) => {
+    const pair = await createTestPair('first');
+    const { create, clock, files } = setUp(t, pair);
+    const certificates = create();
+    const first = certificates.current();
+    const broken = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n';
+    writeFileSync(files.certFile, `${pair.cert}\n${broken}`);
+    clock.advance(LIMITS.certificateCheckMs);
+    assert.equal(certificates.current(), first);
+    assert.match(certificates.lastReload?.problem ?? '', /certificate 2 in .*cert\.pem cannot be read/);
+  });
+
+  test('names that are missing are told of, and refuse nothing', async (t) => {
+    const { clock, files, log } = setUp(t, await createTestPair('first', {}, ['edge.example.test']));
+    const create = () => createCertificates({ log, clock }, [files], { engineHost: 'edge.example.test' });
+    assert.equal(create().current().length, 1);
+    assert.deepEqual(
+      log.lines.map(({ level, fields }) => [level, fields.hostname]),
+      [['warn', '*.t.edge.example.test']],
+    );
+  });
+
   test('a new pair is taken up within the check interval, not sooner', async (t) => {
     const { create, clock, files, log } = setUp(t, await createTestPair('first'));
     const certificates = create();

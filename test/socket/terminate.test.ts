@@ -6,7 +6,7 @@ import { Duplex } from 'node:stream';
 import { describe, test } from 'node:test';
 import type { TLSSocket } from 'node:tls';
 import { LIMITS } from '../../src/base/limits.ts';
-import { createTestPair, testCertificates } from '../support/certificates.ts';
+import { createRsaPair, createTestPair, type TestPair, testCertificates } from '../support/certificates.ts';
 import { ENGINE_HOST, PUBLISHED_HOST, startDoorstep } from '../support/doorstep.ts';
 import { eventually } from '../support/eventually.ts';
 import { readToEnd } from '../support/read-to-end.ts';
@@ -108,6 +108,50 @@ describe('certificates', () => {
     write(second);
     clock.advance(LIMITS.certificateCheckMs);
     assert.equal(await shown(), 'second');
+  });
+});
+
+describe('several certificates', () => {
+  const filesIn = (directory: string, name: string, { cert, key }: TestPair) => {
+    const files = { certFile: join(directory, `${name}.pem`), keyFile: join(directory, `${name}-key.pem`) };
+    writeFileSync(files.certFile, cert);
+    writeFileSync(files.keyFile, key);
+    return files;
+  };
+  const shownBy = async (client: TLSSocket) => {
+    await once(client, 'secureConnect');
+    return client.getPeerCertificate().subject.CN;
+  };
+
+  test('each name is shown its own; kinds of keys are the choice of the client; sessions are resumed', async (t) => {
+    const directory = makeTemporaryDirectory(t);
+    const hosts = [ENGINE_HOST, 'localhost'];
+    const files = [
+      filesIn(directory, 'host', await createTestPair('host', {}, hosts)),
+      filesIn(directory, 'tunnels', await createTestPair('tunnels', {}, [PUBLISHED_HOST])),
+      filesIn(directory, 'rsa', await createRsaPair('rsa')),
+    ];
+    const { connectTls } = await startDoorstep(t, { files });
+    assert.equal(await shownBy(connectTls({ servername: ENGINE_HOST })), 'host');
+    assert.equal(await shownBy(connectTls({ servername: PUBLISHED_HOST })), 'tunnels');
+
+    const client = connectTls({ servername: PUBLISHED_HOST });
+    const [session] = (await once(client, 'session')) as [Buffer];
+    const again = connectTls({ servername: PUBLISHED_HOST, session });
+    await once(again, 'secureConnect');
+    assert.ok(again.isSessionReused());
+  });
+
+  test('RSA is for clients that verify nothing else', async (t) => {
+    const directory = makeTemporaryDirectory(t);
+    const files = [
+      filesIn(directory, 'ec', await createTestPair('ec', {}, ['unrelated.example.test'])),
+      filesIn(directory, 'rsa', await createRsaPair('rsa')),
+    ];
+    const { connectTls } = await startDoorstep(t, { files });
+    const rsaOnly = { servername: ENGINE_HOST, sigalgs: 'rsa_pss_rsae_sha256', rejectUnauthorized: false };
+    assert.equal(await shownBy(connectTls(rsaOnly)), 'rsa');
+    assert.equal(await shownBy(connectTls({ servername: ENGINE_HOST, rejectUnauthorized: false })), 'ec');
   });
 });
 

@@ -53,10 +53,12 @@ export const createRsaPair = async (commonName: string): Promise<TestPair> => {
  * A fresh pair that the authority has signed.
  * @param commonName tells pairs apart
  * @param lifetime begins now and lasts a year when left out
+ * @param hosts that it is good for
  */
 export const createTestPair = async (
   commonName: string,
   lifetime: { notBeforeDate?: Date; notAfterDate?: Date } = {},
+  hosts: readonly string[] = TEST_HOSTS,
 ): Promise<TestPair> => {
   authority ??= createAuthority();
   const { private: caKey, cert: caCert } = await authority;
@@ -72,7 +74,7 @@ export const createTestPair = async (
       {
         name: 'subjectAltName',
         altNames: [
-          ...TEST_HOSTS.map((value) => ({ type: 2 as const, value })),
+          ...hosts.map((value) => ({ type: 2 as const, value })),
           { type: 7 as const, ip: '127.0.0.1' },
           { type: 7 as const, ip: '::1' },
         ],

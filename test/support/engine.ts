@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Agent, createAgent } from '../../src/agent/agent.ts';
 import { Secret } from '../../src/base/secret.ts';
-import { createClock } from '../../src/base/time.ts';
+import { type Clock, createClock } from '../../src/base/time.ts';
 import type { TunnelProperties } from '../../src/base/tunnel-properties.ts';
 import { configFromObject } from '../../src/config/load.ts';
 import { createEngine, type Engine } from '../../src/engine.ts';
@@ -29,6 +29,10 @@ export interface EngineOptions {
   readonly settings?: Settings;
   /** Takes the place of an engine that was stopped: same port, same database. */
   readonly successorOf?: TestEngine;
+  /** The system's when left out. */
+  readonly clock?: Clock;
+  /** What it shows, in place of the pair that all engines of a process share. */
+  readonly certificates?: { readonly ca: string; readonly certFile: string; readonly keyFile: string };
 }
 
 export interface TestEngine {
@@ -60,9 +64,9 @@ export interface TestEngine {
 
 export const startEngine = async (t: TestContext, options: EngineOptions = {}): Promise<TestEngine> => {
   const { settings = {}, successorOf } = options;
-  const certificates = await testCertificates();
+  const certificates = options.certificates ?? (await testCertificates());
   const directory = successorOf?.directory ?? makeTemporaryDirectory(t);
-  const clock = createClock();
+  const clock = options.clock ?? createClock();
   const log = createLogRecorder();
   const databasePath = join(directory, 'engine.db');
   const config = configFromObject(

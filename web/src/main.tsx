@@ -10,6 +10,7 @@ import { AuditPage } from './audit.tsx';
 import { ApplicationsPage, CertificatesPage, TokensPage } from './credentials.tsx';
 import { AgentsPage, OverviewPage, TunnelsPage } from './live-pages.tsx';
 import { FirstLogin, Login } from './login.tsx';
+import { ServerCertificatePage } from './server-certificate.tsx';
 import { SettingsPage } from './settings.tsx';
 import { S } from './strings.ts';
 
@@ -20,6 +21,7 @@ const PAGES = [
   'tokens',
   'applications',
   'certificates',
+  'server-certificate',
   'audit',
   'settings',
 ] as const;
@@ -96,6 +98,7 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
         {page === 'tokens' && <TokensPage mayWrite={mayWrite} />}
         {page === 'applications' && <ApplicationsPage mayWrite={mayWrite} />}
         {page === 'certificates' && <CertificatesPage mayWrite={mayWrite} />}
+        {page === 'server-certificate' && <ServerCertificatePage mayWrite={mayWrite} />}
         {page === 'audit' && <AuditPage />}
         {page === 'settings' && <SettingsPage me={me} mayWrite={mayWrite} onMe={onMe} />}
       </main>

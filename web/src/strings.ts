@@ -11,6 +11,7 @@ export const S = {
     tokens: 'Tokens',
     applications: 'Applications',
     certificates: 'Client certificates',
+    'server-certificate': 'Server certificate',
     audit: 'Audit',
     settings: 'Settings',
   },
@@ -239,6 +240,49 @@ export const S = {
     download: 'Download the bundle (.p12)',
     downloadHint: 'For browsers, phones and keychains. The download works once, within 10 minutes.',
     password: 'Password of the bundle',
+  },
+  serverCertificate: {
+    states: { valid: 'valid', expired: 'expired', not_yet_valid: 'not valid yet' },
+    covers: (name: string, isCovered: boolean) => (isCovered ? `names ${name}` : `does not name ${name}`),
+    warning: (sentence: string) => `Look at this: ${sentence}.`,
+    ends: 'Ends',
+    inDays: (days: number) => {
+      if (days < 0) return days === -1 ? 'yesterday' : `${-days} days ago`;
+      if (days === 0) return 'within a day';
+      return days === 1 ? 'tomorrow' : `in ${days} days`;
+    },
+    from: 'Valid from',
+    names: 'Names',
+    issuer: 'Issued by',
+    key: 'Key',
+    fingerprint: 'SHA-256',
+    serial: 'Serial number',
+    chain: 'Chain',
+    until: 'until',
+    sources: {
+      local_ca: 'Made by the local CA of this engine.',
+      files: 'From files that somebody else renews; the engine reads them again when they change.',
+    },
+    renewsFrom: 'The engine renews it by itself from',
+    notRenewed: (problem: string) => `It is not renewed by itself: ${problem}.`,
+    renewalFailed: (problem: string) => `The last attempt to renew it failed: ${problem}`,
+    notTaken: (problem: string) =>
+      `New files were found and are not used: ${problem}. What is shown here is still served.`,
+    replace: 'Replace',
+    title: 'Replace the certificate',
+    certificate: 'Certificate and chain in PEM',
+    certificateHint: 'The certificate itself first, then its intermediates; no root.',
+    privateKey: 'Private key in PEM',
+    privateKeyHint: 'Not encrypted. It goes to the engine and is never shown again.',
+    fromFile: (label: string) => `${label}, from a file`,
+    check: 'Check it',
+    notUsable: (problem: string) => `This cannot be used: ${problem}.`,
+    confirm: 'Use this certificate?',
+    consequence: (file: string) =>
+      `Every new connection of agents, browsers and this page sees it from now on; open ones go on. It is written to ${file}, and what was there stays beside it as .old.`,
+    otherIssuer:
+      'It has another issuer than the present one. Agents and browsers that trust only that one will not connect any more.',
+    replaced: 'Replaced. New connections see the new certificate.',
   },
   audit: {
     columns: ['Number', 'Time', 'Who', 'What', 'Object', 'From', 'Result'],

@@ -29,12 +29,14 @@ import { type PeopleRoutesNeeds, peopleRoutes } from './people-routes.ts';
 import { adminProblemFrom, PROBLEM_MEDIA_TYPE } from './problem.ts';
 import type { AdminRoute } from './route.ts';
 import { type ServeRouteNeeds, serveRoute } from './serve-route.ts';
+import { type ServerCertificateRoutesNeeds, serverCertificateRoutes } from './server-certificate-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
 
 export interface AdminApiNeeds
   extends Omit<LiveRoutesNeeds, 'credentials' | 'registry'>,
     Omit<CertificateRoutesNeeds, 'downloads' | 'registry' | 'listAgents'>,
     Omit<PeopleRoutesNeeds, 'audit'>,
+    ServerCertificateRoutesNeeds,
     Omit<ServeRouteNeeds, 'admins' | 'audit'> {
   readonly log: Logger;
   readonly registry: LiveRoutesNeeds['registry'];
@@ -62,6 +64,7 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
     ...authTokenRoutes(needs),
     ...certificateRoutes({ ...needs, downloads }, options.authority),
     ...peopleRoutes(needs),
+    ...serverCertificateRoutes(needs),
   ];
   const app = new Koa();
   app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req)));
