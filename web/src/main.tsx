@@ -6,29 +6,14 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ask, type Me, whenSessionEnds } from './api.ts';
-import { AuditPage } from './audit.tsx';
-import { ApplicationsPage, CertificatesPage, TokensPage } from './credentials.tsx';
-import { AgentsPage, OverviewPage, TunnelsPage } from './live-pages.tsx';
 import { FirstLogin, Login } from './login.tsx';
-import { SettingsPage } from './settings.tsx';
+import { addressOfPage, PAGE_NAMES, pageOf, placeFrom, titleOf } from './pages.tsx';
 import { S } from './strings.ts';
-
-const PAGES = [
-  'overview',
-  'tunnels',
-  'agents',
-  'tokens',
-  'applications',
-  'certificates',
-  'audit',
-  'settings',
-] as const;
-type PageName = (typeof PAGES)[number];
 
 const firstLink = /^#link=(\w+)$/.exec(location.hash)?.[1];
 if (firstLink) history.replaceState(null, '', '/');
 
-const pageFromAddress = (): PageName => PAGES.find((name) => location.hash === `#/${name}`) ?? 'overview';
+const placeNow = () => placeFrom(location.hash);
 
 const App = () => {
   // Undefined until it is known, null when nobody is logged in.
@@ -58,27 +43,28 @@ const App = () => {
 };
 
 const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () => void }) => {
-  const [page, setPage] = useState(pageFromAddress);
+  const [{ name: page, rest }, setPlace] = useState(placeNow);
   const main = useRef<HTMLElement>(null);
+  const Shown = pageOf(page);
   const mayWrite = me.admin.role === 'admin';
   useEffect(() => {
     const follow = () => {
-      setPage(pageFromAddress());
+      setPlace(placeNow());
       main.current?.focus();
     };
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);
   useEffect(() => {
-    document.title = `${S.nav[page]} · ${S.title}`;
+    document.title = `${titleOf(page)} · ${S.title}`;
   }, [page]);
   return (
     <div class="frame">
       <nav aria-label={S.nav.label}>
         <span class="brand">{S.title}</span>
-        {PAGES.map((name) => (
-          <a key={name} href={`#/${name}`} aria-current={name === page ? 'page' : undefined}>
-            {S.nav[name]}
+        {PAGE_NAMES.map((name) => (
+          <a key={name} href={addressOfPage(name)} aria-current={name === page ? 'page' : undefined}>
+            {titleOf(name)}
           </a>
         ))}
         <div class="who">
@@ -90,14 +76,7 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
       </nav>
       <main ref={main} tabIndex={-1}>
         {!mayWrite && <p class="quiet">{S.viewerNote}</p>}
-        {page === 'overview' && <OverviewPage />}
-        {page === 'tunnels' && <TunnelsPage mayWrite={mayWrite} />}
-        {page === 'agents' && <AgentsPage mayWrite={mayWrite} />}
-        {page === 'tokens' && <TokensPage mayWrite={mayWrite} />}
-        {page === 'applications' && <ApplicationsPage mayWrite={mayWrite} />}
-        {page === 'certificates' && <CertificatesPage mayWrite={mayWrite} />}
-        {page === 'audit' && <AuditPage />}
-        {page === 'settings' && <SettingsPage me={me} mayWrite={mayWrite} onMe={onMe} />}
+        <Shown key={page} me={me} mayWrite={mayWrite} rest={rest} onMe={onMe} />
       </main>
     </div>
   );

@@ -5,7 +5,7 @@
  */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Page, sentenceOf } from './api.ts';
+import { sentenceOf } from './api.ts';
 import type { Live } from './live.ts';
 import { S } from './strings.ts';
 
@@ -115,36 +115,6 @@ export const Table = ({
     </section>
   );
 
-/** The path of a list with its filter and as many entries as were asked for. */
-export const useListPath = (path: string) => {
-  const [filter, setFilter] = useState('');
-  const [limit, setLimit] = useState(100);
-  const query = new URLSearchParams({ limit: String(limit), ...(filter && { q: filter }) });
-  return {
-    path: `${path}?${query}`,
-    filter,
-    box: (
-      <input
-        class="filter"
-        type="search"
-        aria-label={S.filter}
-        placeholder={S.filter}
-        value={filter}
-        maxLength={200}
-        onInput={({ currentTarget }) => setFilter(currentTarget.value)}
-      />
-    ),
-    more: (page: Page<unknown>) =>
-      page.next !== undefined && limit < 500 ? (
-        <p class="row end">
-          <button type="button" onClick={() => setLimit(500)}>
-            {S.more}
-          </button>
-        </p>
-      ) : null,
-  };
-};
-
 /** A modal dialog; the browser keeps the focus inside and gives it back. */
 export const Dialog = ({
   title,
@@ -241,6 +211,27 @@ export const Confirm = ({
         onClose();
       }}
     />
+  </Dialog>
+);
+
+/** What a made credential is shown with, this once. */
+export const ShownOnce = ({
+  title,
+  onClose,
+  children,
+}: {
+  title: string;
+  onClose: () => void;
+  children: ComponentChildren;
+}) => (
+  <Dialog title={title} onClose={onClose}>
+    <Notice>{S.once}</Notice>
+    {children}
+    <div class="row end">
+      <button type="button" class="main" onClick={onClose}>
+        {S.done}
+      </button>
+    </div>
   </Dialog>
 );
 

@@ -25,6 +25,7 @@ export const S = {
   more: 'Show more',
   cancel: 'Cancel',
   done: 'Done',
+  once: 'This is shown only now. Keep it where only its user can read it.',
   copy: 'Copy',
   copied: 'Copied',
   never: 'never',
@@ -132,7 +133,6 @@ export const S = {
       agents === 0
         ? 'Nobody uses it right now.'
         : `${agents} ${agents === 1 ? 'agent has' : 'agents have'} to be given the new one.`,
-    once: 'This is shown only now. Keep it where only its user can read it.',
   },
   tokens: {
     empty: 'There are no tokens yet. An agent needs one.',
