@@ -57,6 +57,8 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       admins,
       verifyToken: needs.credentials.verify,
       listAgents: door.listSessions,
+      findAgent: door.findSession,
+      onAgent: door.onSession,
       disconnectAgent: (id) => door.disconnect(id, fail('CLOSED_BY_ADMIN')),
       certificateEnds: () => certificates.current().map(({ expiresAt }) => expiresAt),
       hosts: () => hosts,
@@ -87,6 +89,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       hosts = new Set([...names.map((name) => addressWithPort(name, address.port)), ...admin.hosts]);
       return address;
     },
+    recheck: api.recheck,
     /** Ends every connection now; resolves when nothing is left. */
     destroy(): Promise<void> {
       api.destroy();

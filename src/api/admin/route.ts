@@ -36,8 +36,8 @@ export interface AdminRoute {
   readonly isVersioned?: boolean;
   /** Absent: 204. */
   readonly answers?: z.ZodType;
-  /** 200 by default. */
-  readonly status?: 201;
+  /** 200 by default; 101 where `answer` makes a WebSocket of the connection, and `answers` is what each of its messages is. */
+  readonly status?: 101 | 201;
   answer(request: AdminRequest): unknown;
 }
 

@@ -10,8 +10,8 @@ import type { CredentialRecord } from '../../store/credentials.ts';
 import { tunnelSchema } from '../dto.ts';
 
 const instant = z.iso.datetime();
-const iso = (ms: number): string => new Date(ms).toISOString();
-const isoOr = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : iso(ms));
+export const isoFrom = (ms: number): string => new Date(ms).toISOString();
+const isoOr = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : isoFrom(ms));
 
 export const roleSchema = z.enum(ADMIN_ROLES);
 
@@ -33,7 +33,7 @@ export const adminFromStore = (admin: Admin) => ({
   has_password: admin.hasPassword,
   has_totp: admin.hasTotp,
   etag: String(admin.version),
-  created_at: iso(admin.createdAt),
+  created_at: isoFrom(admin.createdAt),
   last_login_at: isoOr(admin.lastLoginAt),
 });
 
@@ -61,8 +61,8 @@ export const sessionFrom = (session: AdminSessionRow, adminName: string, ownId: 
   admin_name: adminName,
   address: session.address,
   agent: session.agent,
-  created_at: iso(session.createdAt),
-  seen_at: iso(session.seenAt),
+  created_at: isoFrom(session.createdAt),
+  seen_at: isoFrom(session.seenAt),
   is_own: session.id === ownId,
 });
 
@@ -94,7 +94,7 @@ export const credentialFrom = (
   name: record.name,
   state: stateOf(record, nowMs),
   permissions: record.permissions === null ? null : [...record.permissions],
-  created_at: iso(record.createdAt),
+  created_at: isoFrom(record.createdAt),
   expires_at: isoOr(record.expiresAt),
   revoked_at: isoOr(record.revokedAt),
   ...more,
@@ -112,7 +112,7 @@ export const auditEntrySchema = z.object({
   hash: z.string(),
 });
 
-export const auditEntryFrom = ({ at, ...entry }: AuditEntry) => ({ at: iso(at), ...entry });
+export const auditEntryFrom = ({ at, ...entry }: AuditEntry) => ({ at: isoFrom(at), ...entry });
 
 export const agentSchema = z.object({
   id: z.string(),
@@ -126,8 +126,9 @@ export const agentSchema = z.object({
   protocol_version: z.string().optional(),
   address: z.string(),
   connected_at: instant,
-  tunnel_count: z.int(),
 });
+
+export const listedAgentSchema = agentSchema.extend({ tunnel_count: z.int() });
 
 export const liveTunnelSchema = tunnelSchema.extend({
   agent: z.string().optional().meta({ description: 'What the agent calls itself.' }),

@@ -1,0 +1,67 @@
+/**
+ * Tunnels and agents as the Admin API shows them: more than the Engine API tells, such as addresses and names of credentials.
+ */
+import type { Credentials } from '../../store/credentials.ts';
+import type { TunnelRegistry } from '../../tunnel/registry.ts';
+import type { Tunnel } from '../../tunnel/tunnel.ts';
+import { type AgentView, dtoFromTunnel } from '../dto.ts';
+import { isoFrom } from './shapes.ts';
+
+/** An agent session, as the Admin API shows it; provided by control. */
+export interface LiveAgent extends AgentView {
+  /** Milliseconds since 1970. */
+  readonly connectedAt: number;
+  readonly remoteAddress: string;
+}
+
+export interface InventoryNeeds {
+  readonly registry: Pick<TunnelRegistry, 'list'>;
+  readonly credentials: Pick<Credentials, 'list'>;
+  listAgents(): readonly LiveAgent[];
+  findAgent(id: string): LiveAgent | undefined;
+}
+
+/** How people call the kinds of credentials. */
+export const CREDENTIAL_KINDS = {
+  pat: 'token',
+  app: 'application',
+  certificate: 'client certificate',
+} as const;
+export type CredentialKind = keyof typeof CREDENTIAL_KINDS;
+
+export const tunnelFrom = (tunnel: Tunnel, agent: LiveAgent | undefined) => ({
+  ...dtoFromTunnel(tunnel, agent?.userId),
+  agent: agent?.agent,
+  address: agent?.remoteAddress,
+  credential_id: tunnel.credentialId,
+});
+
+export const agentFrom = (agent: LiveAgent, credentialName: string | undefined) => ({
+  id: agent.id,
+  credential_id: agent.credentialId,
+  credential_name: credentialName,
+  user_id: agent.userId,
+  agent: agent.agent,
+  version: agent.version,
+  os: agent.os,
+  arch: agent.arch,
+  protocol_version: agent.protocolVersion,
+  address: agent.remoteAddress,
+  connected_at: isoFrom(agent.connectedAt),
+});
+
+/** The name that each credential was given, by id. */
+export const credentialNames = ({ credentials }: InventoryNeeds): ReadonlyMap<string, string> =>
+  new Map(
+    Object.keys(CREDENTIAL_KINDS).flatMap((kind) =>
+      credentials.list(kind as CredentialKind).map(({ id, name }) => [id as string, name] as const),
+    ),
+  );
+
+export const listTunnels = ({ registry, findAgent }: InventoryNeeds) =>
+  registry.list().map((tunnel) => tunnelFrom(tunnel, findAgent(tunnel.agentId)));
+
+export const listAgents = (needs: InventoryNeeds) => {
+  const names = credentialNames(needs);
+  return needs.listAgents().map((agent) => agentFrom(agent, names.get(agent.credentialId)));
+};
