@@ -59,6 +59,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       listAgents: door.listSessions,
       findAgent: door.findSession,
       onAgent: door.onSession,
+      streamCounts: door.streamCounts,
       disconnectAgent: (id) => door.disconnect(id, fail('CLOSED_BY_ADMIN')),
       certificateEnds: () => certificates.current().map(({ expiresAt }) => expiresAt),
       hosts: () => hosts,

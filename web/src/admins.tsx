@@ -1,7 +1,9 @@
 /** Who may log in, and as what. */
 import { useState } from 'preact/hooks';
 import { type Admin, ask } from './api.ts';
-import { ActionForm, Choice, Confirm, Copyable, Dialog, Field, ShownOnce, Table, Time } from './parts.tsx';
+import { Choice, Field } from './fields.tsx';
+import { ActionForm, Confirm, Dialog, Table, Time } from './parts.tsx';
+import { Copyable, ShownOnce } from './shown-once.tsx';
 import { S } from './strings.ts';
 
 const T = S.settings;

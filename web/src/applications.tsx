@@ -2,7 +2,7 @@
 import { CredentialsPage, type Family } from './credentials.tsx';
 import { MakeForm } from './make-form.tsx';
 import type { PageProps } from './pages.tsx';
-import { Copyable } from './parts.tsx';
+import { Copyable } from './shown-once.tsx';
 import { S } from './strings.ts';
 
 const APPLICATIONS: Family = {

@@ -1,8 +1,9 @@
 /** Client certificates: issued by the local authority, or added by PEM. */
 import { CredentialsPage, type Family } from './credentials.tsx';
+import { Field } from './fields.tsx';
 import { MakeForm } from './make-form.tsx';
 import type { PageProps } from './pages.tsx';
-import { Copyable, Field } from './parts.tsx';
+import { Copyable, Qr } from './shown-once.tsx';
 import { S } from './strings.ts';
 
 const CERTIFICATES: Family = {
@@ -60,6 +61,7 @@ const CERTIFICATES: Family = {
           </a>
           <span class="hint quiet"> {S.certificates.downloadHint}</span>
         </p>
+        <Qr address={`${location.origin}${download_path}`} label={S.certificates.qr} />
         <Copyable label={S.certificates.password} text={password ?? ''} />
       </>
     ),

@@ -2,9 +2,11 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { ask, type Credential, type Page } from './api.ts';
+import { Choice } from './fields.tsx';
 import { useListPath } from './list.tsx';
 import { useLive } from './live.ts';
-import { ActionForm, Choice, Confirm, Dialog, LivePage, ShownOnce, Table, Time } from './parts.tsx';
+import { ActionForm, Confirm, Dialog, LivePage, Table, Time } from './parts.tsx';
+import { ShownOnce } from './shown-once.tsx';
 import { S } from './strings.ts';
 
 const C = S.credentials;
@@ -132,7 +134,7 @@ export const CredentialsPage = ({ family, mayWrite }: { family: Family; mayWrite
           {revoking && (
             <Confirm
               title={C.confirmRevoke(revoking.name)}
-              consequence={C.revokes(revoking.agent_count, revoking.tunnel_count)}
+              consequence={C.revokes(revoking.agent_count, revoking.tunnel_count, revoking.stream_count)}
               submit={C.revoke}
               onClose={() => setRevoking(undefined)}
               onConfirm={() => ask('DELETE', `${family.path}/${revoking.id}`).then(live.refresh)}

@@ -6,8 +6,10 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ask, type Me, whenSessionEnds } from './api.ts';
+import { LinkProvider, useLinkToEngine } from './link.ts';
 import { FirstLogin, Login } from './login.tsx';
-import { addressOfPage, PAGE_NAMES, pageOf, placeFrom, titleOf } from './pages.tsx';
+import { PAGE_NAMES, pageOf, placeFrom, titleOf } from './pages.tsx';
+import { addressOfPage } from './place.ts';
 import { S } from './strings.ts';
 
 const firstLink = /^#link=(\w+)$/.exec(location.hash)?.[1];
@@ -43,6 +45,7 @@ const App = () => {
 };
 
 const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () => void }) => {
+  const link = useLinkToEngine();
   const [{ name: page, rest }, setPlace] = useState(placeNow);
   const main = useRef<HTMLElement>(null);
   const Shown = pageOf(page);
@@ -59,26 +62,36 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
     document.title = `${titleOf(page)} · ${S.title}`;
   }, [page]);
   return (
-    <div class="frame">
-      <nav aria-label={S.nav.label}>
-        <span class="brand">{S.title}</span>
-        {PAGE_NAMES.map((name) => (
-          <a key={name} href={addressOfPage(name)} aria-current={name === page ? 'page' : undefined}>
-            {titleOf(name)}
-          </a>
-        ))}
-        <div class="who">
-          {me.admin.name}{' '}
-          <button type="button" class="small" onClick={onLogout}>
-            {S.logout}
-          </button>
-        </div>
-      </nav>
-      <main ref={main} tabIndex={-1}>
-        {!mayWrite && <p class="quiet">{S.viewerNote}</p>}
-        <Shown key={page} me={me} mayWrite={mayWrite} rest={rest} onMe={onMe} />
-      </main>
-    </div>
+    <LinkProvider value={link}>
+      <div class="frame">
+        <button type="button" class="skip" onClick={() => main.current?.focus()}>
+          {S.skip}
+        </button>
+        <nav aria-label={S.nav.label}>
+          <span class="brand">{S.title}</span>
+          {PAGE_NAMES.map((name) => (
+            <a key={name} href={addressOfPage(name)} aria-current={name === page ? 'page' : undefined}>
+              {titleOf(name)}
+            </a>
+          ))}
+          <div class="who">
+            {me.admin.name}{' '}
+            <button type="button" class="small" onClick={onLogout}>
+              {S.logout}
+            </button>
+          </div>
+        </nav>
+        <main ref={main} tabIndex={-1}>
+          {!mayWrite && <p class="quiet">{S.viewerNote}</p>}
+          <Shown key={page} me={me} mayWrite={mayWrite} rest={rest} onMe={onMe} />
+        </main>
+        {link.staleSince !== undefined && (
+          <div class="banner" role="status">
+            {S.stale(new Date(link.staleSince).toLocaleTimeString())}
+          </div>
+        )}
+      </div>
+    </LinkProvider>
   );
 };
 

@@ -3,7 +3,8 @@ import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import { ask } from './api.ts';
 import type { Made } from './credentials.tsx';
-import { ActionForm, Choice, Field } from './parts.tsx';
+import { Choice, Field } from './fields.tsx';
+import { ActionForm } from './parts.tsx';
 import { S } from './strings.ts';
 
 const C = S.credentials;

@@ -1,7 +1,9 @@
 /** The own login: its password and its second factor. */
 import { useState } from 'preact/hooks';
 import { ask, type Me } from './api.ts';
-import { ActionForm, Copyable, Dialog, Field, Notice } from './parts.tsx';
+import { Field } from './fields.tsx';
+import { ActionForm, Dialog, Notice } from './parts.tsx';
+import { Copyable } from './shown-once.tsx';
 import { S } from './strings.ts';
 
 const T = S.settings;

@@ -41,10 +41,6 @@ export const PAGE_NAMES = Object.keys(PAGES) as PageName[];
 export const pageOf = (name: PageName): ComponentType<PageProps> => PAGES[name];
 export const titleOf = (name: PageName): string => S.nav[name];
 
-/** The address of a page, or of one thing on it. */
-export const addressOfPage = (name: PageName, rest = ''): string =>
-  `#/${name}${rest && `/${encodeURIComponent(rest)}`}`;
-
 /** What an address names; the overview where it names nothing. */
 export const placeFrom = (hash: string): { readonly name: PageName; readonly rest: string } => {
   const [, wanted, rest = ''] = /^#\/([\w-]+)(?:\/([^/]*))?$/.exec(hash) ?? [];

@@ -3,7 +3,7 @@ import { CredentialsPage, type Family, type Made } from './credentials.tsx';
 import { useLive } from './live.ts';
 import { MakeForm } from './make-form.tsx';
 import type { PageProps } from './pages.tsx';
-import { Copyable } from './parts.tsx';
+import { Copyable } from './shown-once.tsx';
 import { S } from './strings.ts';
 
 /** The lines that make a token work at once. */
@@ -16,12 +16,12 @@ const TokenSecrets = ({ made }: { made: Made }) => {
 rstream context create engine --engine ${engine} --token-file agent.token --engine-tls-ca-file ca.pem --default --no-api-url
 rstream forward 8080`;
   const builtIn = `${file}
-npm run -s engine -- forward 8080 --engine ${engine} --token-file agent.token --ca-file ca.pem`;
+rstream-engine-ce forward 8080 --engine ${engine} --token-file agent.token --ca-file ca.pem`;
   return (
     <>
       <Copyable label={S.tokens.token} text={made.token ?? ''} />
       {engine && <Copyable label={S.tokens.cli} hint={S.tokens.cliHint} text={cli} />}
-      {engine && <Copyable label={S.tokens.builtIn} text={builtIn} />}
+      {engine && <Copyable label={S.tokens.builtIn} hint={S.tokens.builtInHint} text={builtIn} />}
     </>
   );
 };

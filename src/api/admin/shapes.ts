@@ -76,6 +76,7 @@ export const credentialSchema = z.object({
   revoked_at: instant.optional(),
   agent_count: z.int().meta({ description: 'Agents that are connected by it.' }),
   tunnel_count: z.int().meta({ description: 'Tunnels that these have open.' }),
+  stream_count: z.int().meta({ description: 'Open connections that end with it, waiting ones included.' }),
   etag: z.string(),
 });
 export type CredentialShape = z.output<typeof credentialSchema>;
@@ -88,7 +89,7 @@ const stateOf = ({ revokedAt, expiresAt }: CredentialRecord, nowMs: number) => {
 export const credentialFrom = (
   record: CredentialRecord,
   nowMs: number,
-  more: Pick<CredentialShape, 'agent_count' | 'tunnel_count' | 'etag'>,
+  more: Pick<CredentialShape, 'agent_count' | 'tunnel_count' | 'stream_count' | 'etag'>,
 ) => ({
   id: record.id,
   name: record.name,
