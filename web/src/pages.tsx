@@ -1,7 +1,7 @@
 /**
  * The pages there are: a page is added by one row here and its name in strings.ts.
  *
- * Flow: main.tsx shows the row that the address names, `#/<name>` or `#/<name>/<rest>`; the navigation lists them in this order.
+ * Flow: main.tsx shows the row that the address names, `#/<name>` or `#/<name>/<rest>`, with whatever a page puts behind `?`; the navigation lists them in this order.
  */
 import type { ComponentType } from 'preact';
 import { AgentsPage } from './agents.tsx';
@@ -43,7 +43,7 @@ export const titleOf = (name: PageName): string => S.nav[name];
 
 /** What an address names; the overview where it names nothing. */
 export const placeFrom = (hash: string): { readonly name: PageName; readonly rest: string } => {
-  const [, wanted, rest = ''] = /^#\/([\w-]+)(?:\/([^/]*))?$/.exec(hash) ?? [];
+  const [, wanted, rest = ''] = /^#\/([\w-]+)(?:\/([^/?]*))?(?:\?.*)?$/.exec(hash) ?? [];
   const name = PAGE_NAMES.find((each) => each === wanted);
   return name ? { name, rest: decoded(rest) } : { name: 'overview', rest: '' };
 };

@@ -10,12 +10,15 @@ import { useLink } from './link.ts';
 import type { Live } from './live.ts';
 import { S } from './strings.ts';
 
+/** 2026-01-02T03:04:05.678Z as people read it. */
+const inUtc = (instant: string): string => `${instant.slice(0, 19).replace('T', ' ')} UTC`;
+
 /** In the local zone; UTC on hover. */
 export const Time = ({ of }: { of: string | undefined }) =>
   of === undefined ? (
     <span>{S.never}</span>
   ) : (
-    <time dateTime={of} title={of}>
+    <time dateTime={of} title={inUtc(of)}>
       {new Date(of).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })}
     </time>
   );

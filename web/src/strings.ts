@@ -26,11 +26,10 @@ export const S = {
   filter: 'Filter',
   filterHint: 'Every word has to be there. Press / to come here.',
   shown: (first: number, last: number, found: number, all: number) =>
-    `${found > 100 ? `${first}–${last} of ` : ''}${found}${found < all ? ` of ${all}` : ''}`,
+    found === 0 ? '' : `${first}–${last} of ${found}${found < all ? `, of ${all} in all` : ''}`,
   previous: 'Previous',
   next: 'Next',
-  qrLoopback:
-    'This address leads to the device that it is opened on: open this page under a name that the phone reaches.',
+  qrLoopback: 'A phone does not reach this one: its name leads every device to itself.',
   more: 'Show more',
   cancel: 'Cancel',
   done: 'Done',
@@ -78,7 +77,7 @@ export const S = {
     unnamed: 'no name',
     private: 'private',
     byName: 'dialled by agents',
-    open: 'anyone who knows the address',
+    open: 'anyone',
     tokenAuth: 'token',
     mtls: 'client certificate',
     addresses: 'addresses',
