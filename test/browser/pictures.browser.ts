@@ -77,9 +77,11 @@ test('pictures for the documentation', async (t) => {
     .filter({ hasText: /^4tunnels$/ })
     .waitFor();
   await takePicture(page, 'overview');
+  await page.setViewportSize({ width: 1_160, height: 420 });
   await goTo(page, 'Tunnels');
   await page.getByText('database').waitFor();
   await takePicture(page, 'tunnels');
+  await page.setViewportSize(SIZE);
   await page.getByRole('link', { name: 'staging', exact: true }).click();
   await page.getByRole('heading', { name: 'staging' }).waitFor();
   await takePicture(page, 'tunnel');
@@ -88,6 +90,7 @@ test('pictures for the documentation', async (t) => {
   await page.getByText('Within a second it cuts').waitFor();
   await takePicture(page.getByRole('dialog'), 'revoke');
   await page.keyboard.press('Escape');
+  await page.setViewportSize({ width: 900, height: 640 });
   await goTo(page, 'Client certificates');
   await page.getByRole('button', { name: 'Issue a certificate' }).click();
   await page.getByLabel('Name').fill('phone');

@@ -48,6 +48,7 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
   const link = useLinkToEngine();
   const [{ name: page, rest }, setPlace] = useState(placeNow);
   const main = useRef<HTMLElement>(null);
+  const current = useRef<HTMLAnchorElement>(null);
   const Shown = pageOf(page);
   const mayWrite = me.admin.role === 'admin';
   useEffect(() => {
@@ -60,6 +61,8 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
   }, []);
   useEffect(() => {
     document.title = `${titleOf(page)} · ${S.title}`;
+    // On a phone the names of the pages are wider than the window.
+    current.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }, [page]);
   return (
     <LinkProvider value={link}>
@@ -70,7 +73,12 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
         <nav aria-label={S.nav.label}>
           <span class="brand">{S.title}</span>
           {PAGE_NAMES.map((name) => (
-            <a key={name} href={addressOfPage(name)} aria-current={name === page ? 'page' : undefined}>
+            <a
+              key={name}
+              ref={name === page ? current : null}
+              href={addressOfPage(name)}
+              aria-current={name === page ? 'page' : undefined}
+            >
               {titleOf(name)}
             </a>
           ))}

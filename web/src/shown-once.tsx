@@ -49,7 +49,7 @@ export const CopyButton = ({ text, of = '' }: { text: string; of?: string }) => 
 
 /** Something to copy, such as a secret that is shown once. */
 export const Copyable = ({ label, hint, text }: { label: string; hint?: string; text: string }) => (
-  <div>
+  <div class="copyable">
     <div class="row">
       <strong>{label}</strong>
       <CopyButton text={text} />
