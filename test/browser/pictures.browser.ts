@@ -77,7 +77,7 @@ test('pictures for the documentation', async (t) => {
     .filter({ hasText: /^4tunnels$/ })
     .waitFor();
   await takePicture(page, 'overview');
-  await page.setViewportSize({ width: 1_160, height: 420 });
+  await page.setViewportSize({ width: 1_200, height: 320 });
   await goTo(page, 'Tunnels');
   await page.getByText('database').waitFor();
   await takePicture(page, 'tunnels');

@@ -33,7 +33,7 @@ const countsOf = (tunnels: ReadonlyMap<string, Tunnel> | undefined): ReadonlyMap
 
 export const AgentsPage = ({ mayWrite }: PageProps) => {
   const live = useInventory();
-  const list = useBrowser<Agent>({ textOf, sorts: SORTS });
+  const list = useBrowser<Agent>({ name: 'agents', textOf, sorts: SORTS });
   const [ending, setEnding] = useState<Agent>();
   const tunnels = live.value?.tunnels;
   const counts = useMemo(() => countsOf(tunnels), [tunnels]);
@@ -76,6 +76,7 @@ export const AgentsPage = ({ mayWrite }: PageProps) => {
                 )
               }
               sorting={list.sorting}
+              wide={AGENT}
             />
             {ending && (
               <Confirm

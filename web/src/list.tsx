@@ -63,7 +63,20 @@ const PAGE_ROWS = 100;
 const holdsAll = (text: string, words: readonly string[]): boolean =>
   words.every((word) => text.includes(word));
 
+/** What somebody has chosen to see of a list. */
+interface View {
+  readonly filter: string;
+  readonly by: string;
+  readonly isDown: boolean;
+  readonly start: number;
+}
+
+/** Who comes back to a list finds it as it was. In memory alone. */
+const views = new Map<string, View>();
+
 interface Browsing<Item> {
+  /** The list, among all. */
+  readonly name: string;
   /** What a filter looks for its words in. */
   textOf(item: Item): string;
   /** What a column is sorted by, by its name; the first is sorted by at first. */
@@ -76,24 +89,24 @@ const compare = (a: string | number, b: string | number): number =>
   typeof a === 'number' && typeof b === 'number' ? a - b : collator.compare(String(a), String(b));
 
 /** Filter, order and page of a list that is there as a whole. Entries hold every word of the filter, in any order. */
-export const useBrowser = <Item extends { readonly id: string }>({ textOf, sorts }: Browsing<Item>) => {
+export const useBrowser = <Item extends { readonly id: string }>({ name, textOf, sorts }: Browsing<Item>) => {
   const offered = Object.keys(sorts);
-  const [filter, setFilter] = useState('');
-  const [{ by, isDown }, setOrder] = useState({ by: offered[0] ?? '', isDown: false });
-  const [wantedStart, setStart] = useState(0);
+  const [{ filter, by, isDown, start: wantedStart }, setView] = useState<View>(
+    views.get(name) ?? { filter: '', by: offered[0] ?? '', isDown: false, start: 0 },
+  );
+  const change = (part: Partial<View>) =>
+    setView((before) => {
+      const view = { ...before, start: 0, ...part };
+      views.set(name, view);
+      return view;
+    });
   const sorting: Sorting = {
     offered,
     by,
     isDown,
-    onSort: (column) => {
-      setStart(0);
-      setOrder((before) => ({ by: column, isDown: before.by === column && !before.isDown }));
-    },
+    onSort: (column) => change({ by: column, isDown: by === column && !isDown }),
   };
-  const show = (text: string) => {
-    setStart(0);
-    setFilter(text);
-  };
+  const show = (text: string) => change({ filter: text });
   const latest = useRef<{ of: readonly unknown[]; found: readonly Item[] }>(undefined);
   /** Sorted once for each list and choice, not each time that it is shown. */
   const foundIn = (all: ReadonlyMap<string, Item>): readonly Item[] => {
@@ -122,7 +135,12 @@ export const useBrowser = <Item extends { readonly id: string }>({ textOf, sorts
       const start = Math.min(wantedStart, lastStart);
       const items = found.slice(start, start + PAGE_ROWS);
       const turn = (to: number, text: string) => (
-        <button type="button" class="small" disabled={to < 0 || to > lastStart} onClick={() => setStart(to)}>
+        <button
+          type="button"
+          class="small"
+          disabled={to < 0 || to > lastStart}
+          onClick={() => change({ start: to })}
+        >
           {text}
         </button>
       );

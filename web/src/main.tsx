@@ -55,6 +55,7 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
     const follow = () => {
       setPlace(placeNow());
       main.current?.focus();
+      scrollTo(0, 0);
     };
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);

@@ -86,14 +86,28 @@ export interface Sorting {
   onSort(column: string): void;
 }
 
-const HeadCell = ({ column, sorting }: { column: string; sorting: Sorting | undefined }) => {
+const HeadCell = ({
+  column,
+  sorting,
+  isWide,
+}: {
+  column: string;
+  sorting: Sorting | undefined;
+  isWide: boolean;
+}) => {
+  const look = isWide ? 'wide' : '';
   // A head without text is none.
   if (!column) return <td />;
-  if (!sorting?.offered.includes(column)) return <th scope="col">{column}</th>;
+  if (!sorting?.offered.includes(column))
+    return (
+      <th scope="col" class={look}>
+        {column}
+      </th>
+    );
   const isSorted = sorting.by === column;
   const order = sorting.isDown ? 'descending' : 'ascending';
   return (
-    <th scope="col" aria-sort={isSorted ? order : undefined}>
+    <th scope="col" class={look} aria-sort={isSorted ? order : undefined}>
       <button type="button" class="sort" onClick={() => sorting.onSort(column)}>
         {column} <span aria-hidden="true">{isSorted ? (sorting.isDown ? '↓' : '↑') : ''}</span>
       </button>
@@ -108,12 +122,15 @@ export const Table = ({
   rows,
   empty,
   sorting,
+  wide,
 }: {
   label: string;
   columns: readonly string[];
   rows: readonly { key: string; cells: readonly ComponentChildren[] }[];
   empty: ComponentChildren;
   sorting?: Sorting;
+  /** The column with the longest text. */
+  wide?: string;
 }) =>
   rows.length === 0 ? (
     <div class="card empty">{empty}</div>
@@ -124,7 +141,7 @@ export const Table = ({
         <thead>
           <tr>
             {columns.map((column) => (
-              <HeadCell key={column} column={column} sorting={sorting} />
+              <HeadCell key={column} column={column} sorting={sorting} isWide={column === wide} />
             ))}
           </tr>
         </thead>

@@ -30,7 +30,7 @@ export const TunnelsPage = (props: PageProps) =>
 
 const TunnelList = ({ mayWrite }: PageProps) => {
   const live = useInventory();
-  const list = useBrowser<Tunnel>({ textOf, sorts: SORTS });
+  const list = useBrowser<Tunnel>({ name: 'tunnels', textOf, sorts: SORTS });
   const [closing, setClosing] = useState<Tunnel>();
   const rowFrom = (tunnel: Tunnel) => ({
     key: tunnel.id,
@@ -73,6 +73,7 @@ const TunnelList = ({ mayWrite }: PageProps) => {
                 )
               }
               sorting={list.sorting}
+              wide={ADDRESS}
             />
             {closing && <CloseTunnel tunnel={closing} onClose={() => setClosing(undefined)} />}
           </>
