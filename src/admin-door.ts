@@ -69,6 +69,9 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       admins,
       verifyToken: needs.proofs.verifyToken,
       listAgents: door.listSessions,
+      findAgent: door.findSession,
+      onAgent: door.onSession,
+      streamCounts: door.streamCounts,
       disconnectAgent: (id) => door.disconnect(id, fail('CLOSED_BY_ADMIN')),
       certificateEnds: () => certificates.current().map(({ expiresAt }) => expiresAt),
       inspection: createInspectionDesk(needs, config),
@@ -100,6 +103,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       hosts = new Set([...names.map((name) => addressWithPort(name, address.port)), ...admin.hosts]);
       return address;
     },
+    recheck: api.recheck,
     /** Ends every connection now; resolves when nothing is left. */
     destroy(): Promise<void> {
       api.destroy();

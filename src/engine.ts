@@ -336,6 +336,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     const isActive = credentials.activity();
     door.recheck(isActive);
     api.recheck(isActive);
+    admin?.recheck(isActive);
     policies.recheck(isActive);
   };
   const recheck = every(clock, LIMITS.credentialRecheckMs, recheckCredentials);

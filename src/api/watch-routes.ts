@@ -5,13 +5,14 @@
  */
 import type { Context } from 'koa';
 import type { z } from 'zod';
-import { fail } from '../base/errors.ts';
 import { PERMISSIONS, type Permission, type Principal } from '../base/principal.ts';
-import type { ApiResponse, RequestConnections } from './connections.ts';
+import type { WatchLink } from './audience.ts';
+import type { RequestConnections } from './connections.ts';
 import { paramsFrom, watchParams } from './params.ts';
-import type { Watch, WatchLink } from './watch.ts';
+import { takeLink, takeWebSocket } from './take-link.ts';
+import type { Watch } from './watch.ts';
 import { openSse, SSE_MEDIA_TYPE } from './watch-sse.ts';
-import { openWebSocket, requireHandshake } from './watch-websocket.ts';
+import { requireHandshake } from './watch-websocket.ts';
 
 /** A GET endpoint whose answer goes on for as long as the caller wants; it takes a token in the URL. */
 export interface WatchRoute {
@@ -30,15 +31,11 @@ export interface WatchRoute {
 const COMMON = { permission: PERMISSIONS.readResources, params: watchParams } as const;
 
 export const watchRoutes = (watch: Watch, connections: RequestConnections): readonly WatchRoute[] => {
-  const begin = (ctx: Context, principal: Principal, open: (release: (ms: number) => void) => WatchLink) => {
+  const begin = (ctx: Context, principal: Principal, open: () => WatchLink) => {
     const params = paramsFrom(watchParams, ctx.query.params);
     watch.requireRoom();
-    if (hasGone(ctx.res)) throw fail('REQUEST_ABORTED');
     const remote = connections.remoteOf(ctx.req);
-    const release = connections.hold(ctx.req);
-    // From here on the answer is not koa's.
-    ctx.respond = false;
-    watch.add(open(release), principal, remote, params);
+    watch.add(open(), principal, remote, params);
   };
   return [
     {
@@ -51,7 +48,8 @@ export const watchRoutes = (watch: Watch, connections: RequestConnections): read
         if (ctx.method === 'HEAD') {
           ctx.set('content-type', SSE_MEDIA_TYPE);
           ctx.body = '';
-        } else begin(ctx, principal, (release) => openSse(ctx.res, release));
+        } else
+          begin(ctx, principal, () => takeLink(ctx, connections, (release) => openSse(ctx.res, release)));
       },
     },
     {
@@ -62,15 +60,8 @@ export const watchRoutes = (watch: Watch, connections: RequestConnections): read
       streams: { status: '101', mediaType: 'application/json' },
       serve(ctx, principal) {
         requireHandshake(ctx.req);
-        begin(ctx, principal, (release) => {
-          const upgrade = connections.takeUpgrade(ctx.req);
-          if (!upgrade) throw fail('UPGRADE_REQUIRED');
-          return openWebSocket(ctx.req, upgrade, release);
-        });
+        begin(ctx, principal, () => takeWebSocket(ctx, connections));
       },
     },
   ];
 };
-
-const hasGone = (response: ApiResponse): boolean =>
-  'stream' in response ? response.stream.destroyed : response.destroyed;

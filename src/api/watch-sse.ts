@@ -5,8 +5,8 @@
  * Limits: lingerMsMax.
  */
 import { LIMITS } from '../base/limits.ts';
+import type { WatchLink } from './audience.ts';
 import type { ApiResponse } from './connections.ts';
-import type { WatchLink } from './watch.ts';
 
 export const SSE_MEDIA_TYPE = 'text/event-stream';
 

@@ -1,9 +1,9 @@
 /**
  * A watcher over WebSocket (protocol.md 10.6): one text frame for each event, on HTTP/1.1.
  *
- * Flow: watch-routes.ts has admitted the request like any other; here its socket becomes a WebSocket.
- * Invariant: what the peer says is read and forgotten, but for pings, which are answered. Any page may open one (there is no check of
- * Origin): a proof comes in the header or the URL and never in a cookie, so a page can only use a token that it was given.
+ * Flow: watch-routes.ts and admin/live-socket.ts have admitted the request like any other; here its socket becomes a WebSocket.
+ * Invariant: what the peer says is read and forgotten, but for pings, which are answered. Any page may open one of the Engine API (there
+ * is no check of Origin): a proof comes in the header or the URL and never in a cookie, so a page can only use a token that it was given.
  * Limits: watchMessageBytesMax, watchSilenceMsMax, writeBufferBytesMax, lingerMsMax.
  */
 import type { IncomingMessage } from 'node:http';
@@ -11,7 +11,7 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { type EngineError, fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
-import type { WatchLink } from './watch.ts';
+import type { WatchLink } from './audience.ts';
 
 const server = new WebSocketServer({
   noServer: true,
@@ -29,6 +29,7 @@ const CLOSE_CODES: Partial<Record<EngineError['code'], number>> = {
   ENGINE_DRAINING: 1001,
   TOKEN_REVOKED: 1008,
   TOKEN_EXPIRED: 1008,
+  SESSION_ENDED: 1008,
   WATCHER_SLOW: 1013,
 };
 const CLOSE_CODE_OTHERS = 1011;

@@ -221,6 +221,10 @@ export const LIMITS = {
   adminBodyBytesMax: 65_536,
   /** Connections on the admin listener: a browser has six, a phone less. */
   adminConnectionsMax: 200,
+  /** Pages that are told of changes, one connection each: as many may ask meanwhile. */
+  adminWatchersMax: 100,
+  /** Changes go to them in one message a turn: what a page draws more often nobody sees. */
+  adminLiveTurnMs: 250,
   /** Entries of a page of a list, by default and at most. */
   adminPageDefault: 100,
   adminPageMax: 500,

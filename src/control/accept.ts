@@ -146,6 +146,9 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
       if (streamCount > 0) log.info({ streamCount }, 'streams ended with their credential');
     },
 
+    /** Streams that would end with each credential, by its id. */
+    streamCounts: held.countByCredential,
+
     /** Tells an agent and ends its session; false when there is none of this id. */
     disconnect: sessions.disconnect,
 

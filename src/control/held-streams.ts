@@ -35,6 +35,14 @@ export const createHeldStreams = () => {
       return count;
     },
 
+    /** How many there are of each credential, by its id. */
+    countByCredential(): ReadonlyMap<string, number> {
+      const counts = new Map<string, number>();
+      for (const [{ credentialId }, { size }] of held)
+        counts.set(credentialId, (counts.get(credentialId) ?? 0) + size);
+      return counts;
+    },
+
     get count(): number {
       let count = 0;
       for (const { size } of held.values()) count += size;

@@ -3,52 +3,17 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { AgentView } from '../../src/api/dto.ts';
 import type { WatchParams } from '../../src/api/params.ts';
-import { createWatch, type WatchLink } from '../../src/api/watch.ts';
-import type { EventBatch } from '../../src/api/watch-events.ts';
+import { createWatch } from '../../src/api/watch.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import type { Principal } from '../../src/base/principal.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
 import { createFakeClock } from '../support/clock.ts';
+import { createHeldLink } from '../support/held-link.ts';
 import { createLogRecorder } from '../support/log.ts';
 import { AGENTS, ownerOf, turn } from './start-api.ts';
 
 const [FIRST, SECOND] = AGENTS as [AgentView, AgentView];
 const PRINCIPAL: Principal = { credentialId: 'crd_1', kind: 'pat', permissions: null };
-
-/** A link whose bytes leave when the test says so. */
-const createHeldLink = () => {
-  const batches: EventBatch[] = [];
-  const leaving: (() => void)[] = [];
-  const closing: (() => void)[] = [];
-  const held = {
-    batches,
-    endedBy: undefined as string | undefined,
-    keepAliveCount: 0,
-    link: {
-      send(batch, onLeft) {
-        batches.push(batch);
-        leaving.push(onLeft);
-      },
-      keepAlive: () => {
-        held.keepAliveCount += 1;
-      },
-      end: ({ code }) => {
-        held.endedBy = code;
-      },
-      onClosed: (listener) => void closing.push(listener),
-    } satisfies WatchLink as WatchLink,
-    events: () => batches.flatMap(({ texts }) => texts.map((text) => JSON.parse(String(text)))),
-    types: () => held.events().map(({ type }) => type),
-    /** Everything that was sent has left. */
-    drain: () => {
-      for (const call of leaving.splice(0)) call();
-    },
-    close: () => {
-      for (const call of closing) call();
-    },
-  };
-  return held;
-};
 
 const startWatch = () => {
   const clock = createFakeClock();

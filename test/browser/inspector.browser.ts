@@ -48,7 +48,7 @@ test('an exchange is captured, looked at, downloaded and sent again, and stays t
   });
   await engine.publish(upstream, { hostname: 'web', name: HOSTILE });
   const { page, faults } = await openTunnels(engine);
-  await page.getByRole('button', { name: 'Inspect' }).click();
+  await page.getByRole('link', { name: HOSTILE, exact: true }).click();
   await page.getByText('nothing is captured').waitFor();
   await takePictures(page, 'inspector-off');
   await page.getByRole('button', { name: 'Start capturing' }).click();

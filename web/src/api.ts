@@ -45,6 +45,7 @@ export interface Credential {
   readonly expires_at?: string;
   readonly agent_count: number;
   readonly tunnel_count: number;
+  readonly stream_count: number;
   readonly etag: string;
 }
 

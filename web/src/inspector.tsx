@@ -6,8 +6,9 @@
 import { useState } from 'preact/hooks';
 import { ask, type Page } from './api.ts';
 import { CapturedExchange, Ending, type ExchangeSummary } from './captured-exchange.tsx';
+import { Choice } from './fields.tsx';
 import { useLive } from './live.ts';
-import { ActionForm, Choice, Confirm, Notice, Table, Time } from './parts.tsx';
+import { ActionForm, Confirm, Notice, Table, Time } from './parts.tsx';
 import { S } from './strings.ts';
 
 const T = S.inspector;

@@ -1,7 +1,8 @@
 /** The way in: by name and password, with a code where there is a second factor, or by a one-time link. */
 import { useState } from 'preact/hooks';
 import { ask, type Me, Refusal } from './api.ts';
-import { ActionForm, Field, Notice } from './parts.tsx';
+import { Field } from './fields.tsx';
+import { ActionForm, Notice } from './parts.tsx';
 import { S } from './strings.ts';
 
 const textOf = (form: FormData, name: string): string => String(form.get(name) ?? '');

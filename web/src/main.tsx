@@ -6,31 +6,16 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ask, type Me, whenSessionEnds } from './api.ts';
-import { AuditPage } from './audit.tsx';
-import { ApplicationsPage, CertificatesPage, TokensPage } from './credentials.tsx';
-import { AgentsPage, OverviewPage, TunnelsPage } from './live-pages.tsx';
+import { LinkProvider, useLinkToEngine } from './link.ts';
 import { FirstLogin, Login } from './login.tsx';
-import { ServerCertificatePage } from './server-certificate.tsx';
-import { SettingsPage } from './settings.tsx';
+import { PAGE_NAMES, pageOf, placeFrom, titleOf } from './pages.tsx';
+import { addressOfPage } from './place.ts';
 import { S } from './strings.ts';
-
-const PAGES = [
-  'overview',
-  'tunnels',
-  'agents',
-  'tokens',
-  'applications',
-  'certificates',
-  'server-certificate',
-  'audit',
-  'settings',
-] as const;
-type PageName = (typeof PAGES)[number];
 
 const firstLink = /^#link=(\w+)$/.exec(location.hash)?.[1];
 if (firstLink) history.replaceState(null, '', '/');
 
-const pageFromAddress = (): PageName => PAGES.find((name) => location.hash === `#/${name}`) ?? 'overview';
+const placeNow = () => placeFrom(location.hash);
 
 const App = () => {
   // Undefined until it is known, null when nobody is logged in.
@@ -60,49 +45,62 @@ const App = () => {
 };
 
 const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () => void }) => {
-  const [page, setPage] = useState(pageFromAddress);
+  const link = useLinkToEngine();
+  const [{ name: page, rest }, setPlace] = useState(placeNow);
   const main = useRef<HTMLElement>(null);
+  const current = useRef<HTMLAnchorElement>(null);
+  const Shown = pageOf(page);
   const mayWrite = me.admin.role === 'admin';
   useEffect(() => {
     const follow = () => {
-      setPage(pageFromAddress());
+      setPlace(placeNow());
       main.current?.focus();
+      scrollTo(0, 0);
     };
     addEventListener('hashchange', follow);
     return () => removeEventListener('hashchange', follow);
   }, []);
   useEffect(() => {
-    document.title = `${S.nav[page]} · ${S.title}`;
+    document.title = `${titleOf(page)} · ${S.title}`;
+    // On a phone the names of the pages are wider than the window.
+    current.current?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
   }, [page]);
   return (
-    <div class="frame">
-      <nav aria-label={S.nav.label}>
-        <span class="brand">{S.title}</span>
-        {PAGES.map((name) => (
-          <a key={name} href={`#/${name}`} aria-current={name === page ? 'page' : undefined}>
-            {S.nav[name]}
-          </a>
-        ))}
-        <div class="who">
-          {me.admin.name}{' '}
-          <button type="button" class="small" onClick={onLogout}>
-            {S.logout}
-          </button>
-        </div>
-      </nav>
-      <main ref={main} tabIndex={-1}>
-        {!mayWrite && <p class="quiet">{S.viewerNote}</p>}
-        {page === 'overview' && <OverviewPage />}
-        {page === 'tunnels' && <TunnelsPage mayWrite={mayWrite} />}
-        {page === 'agents' && <AgentsPage mayWrite={mayWrite} />}
-        {page === 'tokens' && <TokensPage mayWrite={mayWrite} />}
-        {page === 'applications' && <ApplicationsPage mayWrite={mayWrite} />}
-        {page === 'certificates' && <CertificatesPage mayWrite={mayWrite} />}
-        {page === 'server-certificate' && <ServerCertificatePage mayWrite={mayWrite} />}
-        {page === 'audit' && <AuditPage />}
-        {page === 'settings' && <SettingsPage me={me} mayWrite={mayWrite} onMe={onMe} />}
-      </main>
-    </div>
+    <LinkProvider value={link}>
+      <div class="frame">
+        <button type="button" class="skip" onClick={() => main.current?.focus()}>
+          {S.skip}
+        </button>
+        <nav aria-label={S.nav.label}>
+          <span class="brand">{S.title}</span>
+          {PAGE_NAMES.map((name) => (
+            <a
+              key={name}
+              ref={name === page ? current : null}
+              href={addressOfPage(name)}
+              aria-current={name === page ? 'page' : undefined}
+            >
+              {titleOf(name)}
+            </a>
+          ))}
+          <div class="who">
+            {me.admin.name}{' '}
+            <button type="button" class="small" onClick={onLogout}>
+              {S.logout}
+            </button>
+          </div>
+        </nav>
+        <main ref={main} tabIndex={-1}>
+          {!mayWrite && <p class="quiet">{S.viewerNote}</p>}
+          <Shown key={page} me={me} mayWrite={mayWrite} rest={rest} onMe={onMe} />
+        </main>
+        {link.staleSince !== undefined && (
+          <div class="banner" role="status">
+            {S.stale(new Date(link.staleSince).toLocaleTimeString())}
+          </div>
+        )}
+      </div>
+    </LinkProvider>
   );
 };
 

@@ -5,16 +5,20 @@
  */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { type Page, sentenceOf } from './api.ts';
+import { sentenceOf } from './api.ts';
+import { useLink } from './link.ts';
 import type { Live } from './live.ts';
 import { S } from './strings.ts';
+
+/** 2026-01-02T03:04:05.678Z as people read it. */
+const inUtc = (instant: string): string => `${instant.slice(0, 19).replace('T', ' ')} UTC`;
 
 /** In the local zone; UTC on hover. */
 export const Time = ({ of }: { of: string | undefined }) =>
   of === undefined ? (
     <span>{S.never}</span>
   ) : (
-    <time dateTime={of} title={of}>
+    <time dateTime={of} title={inUtc(of)}>
       {new Date(of).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })}
     </time>
   );
@@ -31,13 +35,17 @@ export const Notice = ({
   </div>
 );
 
-const LiveState = ({ live }: { live: Live<unknown> }) => {
-  if (live.at === undefined) return null;
-  const text = new Date(live.at).toLocaleTimeString();
-  return (
-    <span class={live.fault ? 'live stale' : 'live'} role={live.fault ? 'status' : undefined}>
-      {live.fault ? S.stale(text) : S.live(text)}
+/** How new it is what a page shows; what is old is said by the banner of main.tsx, or here when only this page cannot be had. */
+const LiveState = ({ live: { at, value, fault } }: { live: Live<unknown> }) => {
+  const { staleSince } = useLink();
+  if (staleSince !== undefined || value === undefined) return null;
+  const text = at === undefined ? S.live : S.updated(new Date(at).toLocaleTimeString());
+  return fault ? (
+    <span class="live stale" role="status">
+      {`${text}. ${fault}`}
     </span>
+  ) : (
+    <span class="live">{text}</span>
   );
 };
 
@@ -69,35 +77,72 @@ export const LivePage = <Value,>({
   </>
 );
 
-/** A table that becomes a list of cards on a phone. */
+/** By which column a table is sorted, and what a click on the head of another one does. */
+export interface Sorting {
+  /** Columns that can be sorted by. */
+  readonly offered: readonly string[];
+  readonly by: string;
+  readonly isDown: boolean;
+  onSort(column: string): void;
+}
+
+const HeadCell = ({
+  column,
+  sorting,
+  isWide,
+}: {
+  column: string;
+  sorting: Sorting | undefined;
+  isWide: boolean;
+}) => {
+  const look = isWide ? 'wide' : '';
+  // A head without text is none.
+  if (!column) return <td />;
+  if (!sorting?.offered.includes(column))
+    return (
+      <th scope="col" class={look}>
+        {column}
+      </th>
+    );
+  const isSorted = sorting.by === column;
+  const order = sorting.isDown ? 'descending' : 'ascending';
+  return (
+    <th scope="col" class={look} aria-sort={isSorted ? order : undefined}>
+      <button type="button" class="sort" onClick={() => sorting.onSort(column)}>
+        {column} <span aria-hidden="true">{isSorted ? (sorting.isDown ? '↓' : '↑') : ''}</span>
+      </button>
+    </th>
+  );
+};
+
+/** A table that becomes a list of cards on a phone; one that can be sorted keeps its columns where they are. */
 export const Table = ({
   label,
   columns,
   rows,
   empty,
+  sorting,
+  wide,
 }: {
   label: string;
   columns: readonly string[];
   rows: readonly { key: string; cells: readonly ComponentChildren[] }[];
-  empty: string;
+  empty: ComponentChildren;
+  sorting?: Sorting;
+  /** The column with the longest text. */
+  wide?: string;
 }) =>
   rows.length === 0 ? (
     <div class="card empty">{empty}</div>
   ) : (
     // biome-ignore lint/a11y/noNoninteractiveTabindex: who uses the keyboard has to scroll a wide table too
-    <section class="table" tabIndex={0} aria-label={label}>
+    <section class={sorting ? 'table steady' : 'table'} tabIndex={0} aria-label={label}>
       <table>
         <thead>
           <tr>
-            {columns.map((column) =>
-              column ? (
-                <th key={column} scope="col">
-                  {column}
-                </th>
-              ) : (
-                <td key="acts" />
-              ),
-            )}
+            {columns.map((column) => (
+              <HeadCell key={column} column={column} sorting={sorting} isWide={column === wide} />
+            ))}
           </tr>
         </thead>
         <tbody>
@@ -115,35 +160,17 @@ export const Table = ({
     </section>
   );
 
-/** The path of a list with its filter and as many entries as were asked for. */
-export const useListPath = (path: string) => {
-  const [filter, setFilter] = useState('');
-  const [limit, setLimit] = useState(100);
-  const query = new URLSearchParams({ limit: String(limit), ...(filter && { q: filter }) });
-  return {
-    path: `${path}?${query}`,
-    filter,
-    box: (
-      <input
-        class="filter"
-        type="search"
-        aria-label={S.filter}
-        placeholder={S.filter}
-        value={filter}
-        maxLength={200}
-        onInput={({ currentTarget }) => setFilter(currentTarget.value)}
-      />
-    ),
-    more: (page: Page<unknown>) =>
-      page.next !== undefined && limit < 500 ? (
-        <p class="row end">
-          <button type="button" onClick={() => setLimit(500)}>
-            {S.more}
-          </button>
-        </p>
-      ) : null,
-  };
-};
+/** Names and what is said under them. */
+export const Facts = ({ of }: { of: Readonly<Record<string, ComponentChildren>> }) => (
+  <dl>
+    {Object.entries(of).map(([name, value]) => (
+      <div key={name}>
+        <dt>{name}</dt>
+        <dd>{value}</dd>
+      </div>
+    ))}
+  </dl>
+);
 
 /** A modal dialog; the browser keeps the focus inside and gives it back. */
 export const Dialog = ({
@@ -244,70 +271,4 @@ export const Confirm = ({
       }}
     />
   </Dialog>
-);
-
-/** Something to copy, such as a secret that is shown once. */
-export const Copyable = ({ label, hint, text }: { label: string; hint?: string; text: string }) => {
-  const [isCopied, setCopied] = useState(false);
-  return (
-    <div>
-      <div class="row">
-        <strong>{label}</strong>
-        <button
-          type="button"
-          class="small"
-          onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
-        >
-          {isCopied ? S.copied : S.copy}
-        </button>
-      </div>
-      {hint && <p class="quiet">{hint}</p>}
-      <code class="secret">{text}</code>
-    </div>
-  );
-};
-
-export const Field = ({
-  label,
-  hint,
-  ...input
-}: {
-  label: string;
-  hint?: string;
-  name: string;
-  type?: string;
-  autoComplete?: string;
-  inputMode?: 'numeric';
-  defaultValue?: string;
-  min?: number;
-  max?: number;
-  required?: boolean;
-  minLength?: number;
-}) => (
-  <label>
-    {label}
-    {hint && <span class="hint">{hint}</span>}
-    <input required maxLength={400} spellcheck={false} {...(input as object)} />
-  </label>
-);
-
-export const Choice = ({
-  label,
-  name,
-  options,
-}: {
-  label: string;
-  name: string;
-  options: Readonly<Record<string, string>>;
-}) => (
-  <label>
-    {label}
-    <select name={name}>
-      {Object.entries(options).map(([value, text]) => (
-        <option key={value} value={value}>
-          {text}
-        </option>
-      ))}
-    </select>
-  </label>
 );

@@ -6,7 +6,7 @@
 import { useRef, useState } from 'preact/hooks';
 import { ask } from './api.ts';
 import { useLive } from './live.ts';
-import { ActionForm, Dialog, LivePage, Notice, Time } from './parts.tsx';
+import { ActionForm, Dialog, Facts, LivePage, Notice, Time } from './parts.tsx';
 import { S } from './strings.ts';
 
 const T = S.serverCertificate;
@@ -20,7 +20,7 @@ interface Link {
   readonly not_after: string;
 }
 
-interface Facts extends Link {
+interface CertificateFacts extends Link {
   readonly issuer: string;
   readonly serial: string;
   readonly not_before: string;
@@ -38,7 +38,7 @@ interface Attempt {
   readonly problem?: string;
 }
 
-interface Served extends Facts {
+interface Served extends CertificateFacts {
   readonly index: number;
   readonly cert_file: string;
   readonly key_file: string;
@@ -58,7 +58,7 @@ interface List {
 interface Checked {
   readonly is_usable: boolean;
   readonly problems: readonly string[];
-  readonly facts?: Facts;
+  readonly facts?: CertificateFacts;
 }
 
 type Upload = Readonly<Record<'certificate' | 'private_key', string>>;
@@ -109,7 +109,7 @@ export const ServerCertificatePage = ({ mayWrite }: { mayWrite: boolean }) => {
   );
 };
 
-const FactsOf = ({ facts, host }: { facts: Facts; host: string }) => {
+const FactsOf = ({ facts, host }: { facts: CertificateFacts; host: string }) => {
   const days = Math.floor((Date.parse(facts.not_after) - Date.now()) / DAY_MS);
   return (
     <>
@@ -123,36 +123,28 @@ const FactsOf = ({ facts, host }: { facts: Facts; host: string }) => {
       {facts.warnings.map((warning) => (
         <Notice key={warning}>{T.warning(warning)}</Notice>
       ))}
-      <dl class="facts">
-        <dt>{T.ends}</dt>
-        <dd>
-          {T.inDays(days)} <span class="quiet">(</span>
-          <Time of={facts.not_after} />
-          <span class="quiet">)</span>
-        </dd>
-        <dt>{T.from}</dt>
-        <dd>
-          <Time of={facts.not_before} />
-        </dd>
-        <dt>{T.names}</dt>
-        <dd>{facts.names.join(', ')}</dd>
-        <dt>{T.issuer}</dt>
-        <dd>{facts.issuer}</dd>
-        <dt>{T.key}</dt>
-        <dd>{facts.key_type}</dd>
-        <dt>{T.fingerprint}</dt>
-        <dd class="mono">{facts.fingerprint_sha256}</dd>
-        <dt>{T.serial}</dt>
-        <dd class="mono">{facts.serial}</dd>
-        <dt>{T.chain}</dt>
-        <dd>
-          {facts.chain.map((link) => (
+      <Facts
+        of={{
+          [T.ends]: (
+            <>
+              {T.inDays(days)} <span class="quiet">(</span>
+              <Time of={facts.not_after} />
+              <span class="quiet">)</span>
+            </>
+          ),
+          [T.from]: <Time of={facts.not_before} />,
+          [T.names]: facts.names.join(', '),
+          [T.issuer]: facts.issuer,
+          [T.key]: facts.key_type,
+          [T.fingerprint]: <span class="mono">{facts.fingerprint_sha256}</span>,
+          [T.serial]: <span class="mono">{facts.serial}</span>,
+          [T.chain]: facts.chain.map((link) => (
             <div key={link.fingerprint_sha256}>
               {link.subject} <span class="quiet">{T.until}</span> <Time of={link.not_after} />
             </div>
-          ))}
-        </dd>
-      </dl>
+          )),
+        }}
+      />
     </>
   );
 };

@@ -2,7 +2,6 @@
 
 export const S = {
   title: 'rstream engine',
-  skip: 'Skip to the content',
   nav: {
     label: 'Pages',
     overview: 'Overview',
@@ -17,15 +16,25 @@ export const S = {
   },
   logout: 'Log out',
   viewerNote: 'You are a viewer: you see everything and change nothing.',
-  live: (text: string) => `Updated ${text}`,
-  stale: (text: string) => `Not up to date since ${text}: the engine does not answer`,
+  skip: 'Skip to the content',
+  live: 'Live',
+  updated: (text: string) => `Updated ${text}`,
+  stale: (text: string) =>
+    `Not up to date since ${text}: the engine does not answer. This page tries again by itself.`,
   loading: 'Loading',
   offline: 'The engine does not answer. This page tries again by itself.',
   unexpected: 'Something went wrong in this page. Load it again.',
   filter: 'Filter',
+  filterHint: 'Every word has to be there. Press / to come here.',
+  shown: (first: number, last: number, found: number, all: number) =>
+    found === 0 ? '' : `${first}–${last} of ${found}${found < all ? `, of ${all} in all` : ''}`,
+  previous: 'Previous',
+  next: 'Next',
+  qrLoopback: 'A phone does not reach this one: its name leads every device to itself.',
   more: 'Show more',
   cancel: 'Cancel',
   done: 'Done',
+  once: 'This is shown only now. Keep it where only its user can read it.',
   copy: 'Copy',
   copied: 'Copied',
   never: 'never',
@@ -64,18 +73,18 @@ export const S = {
   },
   tunnels: {
     columns: ['Name', 'Works', 'Address', 'Who gets in', 'Agent', 'Since', ''],
-    empty:
-      'No tunnel is open. An agent opens one: make a token under Tokens, it comes with the lines to paste.',
+    empty: 'No tunnel is open. An agent opens one: a token comes with the lines to paste.',
     none: 'No tunnel matches the filter.',
     unnamed: 'no name',
     private: 'private',
     byName: 'dialled by agents',
-    open: 'anyone who knows the address',
+    open: 'anyone',
     tokenAuth: 'token',
     mtls: 'client certificate',
     addresses: 'addresses',
     countries: 'countries',
     close: 'Close',
+    byLabel: (label: string) => `Show those with ${label}`,
     confirm: (name: string) => `Close ${name}?`,
     consequence:
       'Its address stops answering at once, and what runs through it ends. The agent stays connected and may open it again.',
@@ -156,9 +165,39 @@ export const S = {
       waiting: 'It was sent, and there is no answer yet.',
     },
   },
+  tunnel: {
+    title: 'Tunnel',
+    back: 'All tunnels',
+    closed: 'This tunnel has closed. When its agent opens it again, it is a new one in the list.',
+    unknown: 'There is no such tunnel. It may have closed.',
+    address: 'Address',
+    qr: 'The address, for a phone.',
+    privateHint: 'It is reached through agents only: `rstream-engine-ce dial` with its name.',
+    demands: 'Who gets in',
+    whoGetsIn: 'In short',
+    tokenAuth: 'Asks for a token',
+    mtls: 'Asks for a client certificate',
+    trustedIps: 'From addresses',
+    countries: 'From countries',
+    tls: 'TLS at least',
+    any: 'any',
+    engineDecides: 'as the engine is set',
+    facts: 'What it is',
+    works: 'Works',
+    id: 'Id',
+    kind: 'Kind',
+    labels: 'Labels',
+    none: 'none',
+    since: 'Open since',
+    agent: 'Agent',
+    credential: 'Credential',
+    upstreamTls: 'TLS to the upstream',
+    yes: 'yes',
+    no: 'no',
+  },
   agents: {
     columns: ['Agent', 'From', 'Credential', 'Tunnels', 'Since', ''],
-    empty: 'No agent is connected. Make a token under Tokens: it comes with the lines to paste.',
+    empty: 'No agent is connected. It needs a token, which comes with the lines to paste.',
     none: 'No agent matches the filter.',
     unnamed: 'unnamed agent',
     disconnect: 'Disconnect',
@@ -171,8 +210,7 @@ export const S = {
     none: 'Nothing matches the filter.',
     all: 'everything that agents do',
     unused: 'not now',
-    inUse: (agents: number, open: number) =>
-      `${agents} ${agents === 1 ? 'agent' : 'agents'}, ${tunnels(open)}`,
+    inUse: (agents: number, open: number) => `${counted(agents, 'agent')}, ${tunnels(open)}`,
     states: { live: 'live', expired: 'expired', revoked: 'revoked' },
     name: 'Name',
     nameHint: 'What it is for, such as the machine that will have it.',
@@ -198,10 +236,10 @@ export const S = {
     rotate: 'Rotate',
     revoke: 'Revoke',
     confirmRevoke: (name: string) => `Revoke ${name}?`,
-    revokes: (agents: number, open: number) =>
-      agents === 0
+    revokes: (agents: number, open: number, streams: number) =>
+      agents + streams === 0
         ? 'Nobody uses it right now. It cannot be made valid again.'
-        : `Within a second it cuts ${agents} ${agents === 1 ? 'agent' : 'agents'} and ${tunnels(open)}. It cannot be made valid again.`,
+        : `Within a second it cuts ${counted(agents, 'agent')}, ${tunnels(open)} and ${counted(streams, 'open connection')}. It cannot be made valid again.`,
     confirmRotate: (name: string) => `Replace the secret of ${name}?`,
     grace: 'The old one stays valid for',
     graces: { '0': 'no time at all', '600': '10 minutes', '3600': 'an hour', '86400': 'a day' },
@@ -209,7 +247,6 @@ export const S = {
       agents === 0
         ? 'Nobody uses it right now.'
         : `${agents} ${agents === 1 ? 'agent has' : 'agents have'} to be given the new one.`,
-    once: 'This is shown only now. Keep it where only its user can read it.',
   },
   tokens: {
     empty: 'There are no tokens yet. An agent needs one.',
@@ -220,6 +257,7 @@ export const S = {
     cliHint:
       'ca.pem is the local CA, beside the configuration of the engine; leave that flag out with a public certificate.',
     builtIn: 'For the agent that comes with the engine',
+    builtInHint: 'In a checkout of the source it is `npm run -s engine -- forward` with the same flags.',
   },
   applications: {
     empty:
@@ -240,6 +278,7 @@ export const S = {
     download: 'Download the bundle (.p12)',
     downloadHint: 'For browsers, phones and keychains. The download works once, within 10 minutes.',
     password: 'Password of the bundle',
+    qr: 'For a phone: it opens the same download, which works once.',
   },
   serverCertificate: {
     states: { valid: 'valid', expired: 'expired', not_yet_valid: 'not valid yet' },
@@ -329,6 +368,10 @@ export const S = {
   },
 } as const;
 
+function counted(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+}
+
 function tunnels(count: number): string {
-  return `${count} ${count === 1 ? 'tunnel' : 'tunnels'}`;
+  return counted(count, 'tunnel');
 }

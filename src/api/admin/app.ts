@@ -11,8 +11,9 @@ import Koa, { type Context, type Middleware } from 'koa';
 import { engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
+import type { Principal } from '../../base/principal.ts';
 import { challengeFor } from '../auth.ts';
-import { type Connections, createConnections } from '../connections.ts';
+import { type Connections, createConnections, type RequestConnections } from '../connections.ts';
 import { OPENAPI_MEDIA_TYPE } from '../openapi.ts';
 import { reportProblem } from '../problem.ts';
 import { authTokenRoutes } from './auth-token-routes.ts';
@@ -22,7 +23,9 @@ import { createDownloads, DOWNLOAD_PATH, type Downloads } from './downloads.ts';
 import { requireKnownHost, requireOwnOrigin } from './guard.ts';
 import { clearSessionCookie } from './identity.ts';
 import { type InspectionDesk, inspectionRoutes } from './inspection-routes.ts';
+import { createLive, type LiveNeeds } from './live.ts';
 import { type LiveRoutesNeeds, liveRoutes } from './live-routes.ts';
+import { liveSocketRoute } from './live-socket.ts';
 import { ADMIN_API, adminOpenApiFrom } from './openapi.ts';
 import { PAGE_HEADERS, servePage } from './page.ts';
 import { type PeopleRoutesNeeds, peopleRoutes } from './people-routes.ts';
@@ -34,12 +37,13 @@ import { sessionRoutes } from './session-routes.ts';
 
 export interface AdminApiNeeds
   extends Omit<LiveRoutesNeeds, 'credentials' | 'registry'>,
+    Omit<LiveNeeds, 'admins' | 'credentials' | 'registry'>,
     Omit<CertificateRoutesNeeds, 'downloads' | 'registry' | 'listAgents'>,
     Omit<PeopleRoutesNeeds, 'audit'>,
     ServerCertificateRoutesNeeds,
     Omit<ServeRouteNeeds, 'admins' | 'audit'> {
   readonly log: Logger;
-  readonly registry: LiveRoutesNeeds['registry'];
+  readonly registry: LiveRoutesNeeds['registry'] & LiveNeeds['registry'];
   readonly inspection: InspectionDesk;
   readonly audit: PeopleRoutesNeeds['audit'] & ServeRouteNeeds['audit'];
   /** `host:port` under which browsers may ask, lower case. */
@@ -54,9 +58,16 @@ export interface AdminApiOptions {
   readonly pageFiles: ReadonlyMap<string, Buffer>;
 }
 
-export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): Connections => {
+export interface AdminApi extends Connections {
+  /** Ends the watchers whose session or token has ended; to be called twice a second. */
+  recheck(isActive: (principal: Principal) => boolean): void;
+}
+
+export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): AdminApi => {
   const downloads = createDownloads(needs);
+  const live = createLive(needs);
   const routes: readonly AdminRoute[] = [
+    liveSocketRoute(live, () => connections),
     ...sessionRoutes({ ...needs, ...options }),
     ...liveRoutes(needs, options),
     ...inspectionRoutes(needs.inspection),
@@ -77,8 +88,18 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
   });
   // Only what happens after an answer began arrives here, mostly callers that left; koa would print it.
   app.on('error', (error: unknown) => needs.log.debug({ error }, 'admin answer broke off'));
-  const connections = createConnections(needs, app.callback());
-  return connections;
+  const connections: Connections & RequestConnections = createConnections(needs, app.callback());
+  return {
+    ...connections,
+    recheck: live.recheck,
+    destroy() {
+      live.destroy();
+      connections.destroy();
+    },
+    get connectionCount() {
+      return connections.connectionCount;
+    },
+  };
 };
 
 /** The one exit for refusals, and the headers of every answer. */
@@ -95,6 +116,7 @@ const answerRefusals =
       ctx.body = JSON.stringify(problem);
       ctx.set({ 'content-type': PROBLEM_MEDIA_TYPE, 'cache-control': 'no-store' });
       if (ctx.status === 401) ctx.set('www-authenticate', challengeFor(error.code, 'rstream Admin API'));
+      if (ctx.status === 426) ctx.set('upgrade', 'websocket');
       if (error.code === 'SESSION_ENDED') clearSessionCookie(ctx);
       if (problem.retry_after !== undefined) ctx.set('retry-after', String(problem.retry_after));
       // Whatever body follows is not read.

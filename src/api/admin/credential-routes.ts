@@ -20,6 +20,8 @@ export interface CredentialRoutesNeeds {
   readonly credentials: Credentials;
   readonly registry: Pick<TunnelRegistry, 'list'>;
   listAgents(): readonly AgentView[];
+  /** Open streams by the id of the credential that they end with. */
+  streamCounts(): ReadonlyMap<string, number>;
 }
 
 /** Milliseconds since 1970 from an instant in ISO 8601. */
@@ -49,7 +51,8 @@ const rotationFrom = ({ grace_seconds, expires_at }: z.output<typeof rotationSch
 });
 
 /** Shows records together with what lives by them. */
-export const createCredentialView = ({ clock, credentials, registry, listAgents }: CredentialRoutesNeeds) => {
+export const createCredentialView = (needs: CredentialRoutesNeeds) => {
+  const { clock, credentials, registry, listAgents } = needs;
   const etagOf = (kind: CredentialKind, id: string): string => {
     const { record, proofs } = credentials.show(kind, id);
     return sha256Hex(JSON.stringify([record, proofs[0]])).slice(0, 16);
@@ -57,10 +60,12 @@ export const createCredentialView = ({ clock, credentials, registry, listAgents 
   const shown = (kind: CredentialKind, records: readonly CredentialRecord[]) => {
     const agents = countedBy(listAgents(), ({ credentialId }) => credentialId);
     const tunnels = countedBy(registry.list(), ({ credentialId }) => credentialId);
+    const streams = needs.streamCounts();
     return records.map((record) =>
       credentialFrom(record, clock.now(), {
         agent_count: agents.get(record.id) ?? 0,
         tunnel_count: tunnels.get(record.id) ?? 0,
+        stream_count: streams.get(record.id) ?? 0,
         etag: etagOf(kind, record.id),
       }),
     );

@@ -2,8 +2,8 @@
  * Whether a request was meant for the admin page: by the host that it names, and by the page that it comes from.
  *
  * Invariant: before anything else, on loopback too: a name that somebody else's DNS leads here (rebinding) and a form or script of another
- * site are refused, whatever cookie the browser adds. A browser that changes something must say where it comes from; a program that sends
- * a token says nothing.
+ * site are refused, whatever cookie the browser adds. A browser that changes something or opens a WebSocket must say where it comes from;
+ * a program that sends a token says nothing.
  */
 import type { Context, Middleware } from 'koa';
 import { fail } from '../../base/errors.ts';
@@ -33,7 +33,8 @@ export const requireOwnOrigin: Middleware = (ctx, next) => {
 };
 
 /** For whoever is known by a cookie, which browsers add by themselves. */
-export const requireOriginOfWrites = (ctx: Context): void => {
-  if (!SAFE_METHODS.includes(ctx.method) && ctx.req.headers.origin === undefined)
-    throw fail('ORIGIN_FORBIDDEN');
+export const requireOriginOfCookie = (ctx: Context): void => {
+  // Scripts of any page may read what a WebSocket brings, but never what a plain GET does.
+  const isHarmless = SAFE_METHODS.includes(ctx.method) && ctx.req.headers.upgrade === undefined;
+  if (!isHarmless && ctx.req.headers.origin === undefined) throw fail('ORIGIN_FORBIDDEN');
 };

@@ -10,7 +10,7 @@ import { ADMIN_PERMISSION, type Principal } from '../../base/principal.ts';
 import type { Admins, Login } from '../../store/admins.ts';
 import type { AuditActor } from '../../store/audit-actor.ts';
 import type { VerifyToken } from '../auth.ts';
-import { requireOriginOfWrites } from './guard.ts';
+import { requireOriginOfCookie } from './guard.ts';
 
 /** Somebody who is known. */
 export interface AdminCaller {
@@ -30,7 +30,7 @@ export interface IdentityNeeds {
 /** `__Host-`: set over TLS, for this host alone, by nobody else. */
 const COOKIE = '__Host-rstream_admin';
 const COOKIE_FLAGS = 'Path=/; Secure; HttpOnly; SameSite=Strict';
-/** A request of a page that refreshes itself: it keeps no session alive. */
+/** A request of a page that refreshes itself: it keeps no session alive, and neither does a WebSocket. */
 const REFRESH_HEADER = 'rstream-refresh';
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -63,8 +63,9 @@ export const identify = async (
   if (authorizations.length + cookies.length > 1) throw fail('AMBIGUOUS_PROOF');
   const [cookie] = cookies;
   if (cookie) {
-    requireOriginOfWrites(ctx);
-    const login = admins.resolve(cookie, ctx.req.headers[REFRESH_HEADER] === undefined);
+    requireOriginOfCookie(ctx);
+    const { upgrade, [REFRESH_HEADER]: refresh } = ctx.req.headers;
+    const login = admins.resolve(cookie, upgrade === undefined && refresh === undefined);
     const { role, name } = login.admin;
     return { role, login, actor: { actor: `admin:${name}`, origin: address } };
   }

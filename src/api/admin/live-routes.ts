@@ -3,31 +3,23 @@
  */
 import { fail } from '../../base/errors.ts';
 import type { Clock } from '../../base/time.ts';
-import type { Truth } from '../../observe/probes.ts';
-import type { Credentials } from '../../store/credentials.ts';
 import type { TunnelRegistry } from '../../tunnel/registry.ts';
-import { type AgentView, dtoFromTunnel } from '../dto.ts';
+import {
+  CREDENTIAL_KINDS,
+  type CredentialKind,
+  type InventoryNeeds,
+  listAgents,
+  listTunnels,
+} from './inventory.ts';
 import { countedBy, listQuery, pageFrom, pageOf } from './listing.ts';
 import { type AdminRoute, route } from './route.ts';
-import { agentSchema, liveTunnelSchema, overviewSchema } from './shapes.ts';
-import { truthFrom } from './truth.ts';
+import { isoFrom as iso, listedAgentSchema, liveTunnelSchema, overviewSchema } from './shapes.ts';
 
-/** An agent session, as the Admin API shows it; provided by control. */
-export interface LiveAgent extends AgentView {
-  /** Milliseconds since 1970. */
-  readonly connectedAt: number;
-  readonly remoteAddress: string;
-}
-
-export interface LiveRoutesNeeds {
+export interface LiveRoutesNeeds extends InventoryNeeds {
   readonly clock: Clock;
   readonly registry: Pick<TunnelRegistry, 'list' | 'close'>;
-  readonly credentials: Pick<Credentials, 'list'>;
-  listAgents(): readonly LiveAgent[];
   /** False when there is none of this id. */
   disconnectAgent(id: string): boolean;
-  /** Undefined where the tunnel is not probed. */
-  truthOf(tunnelId: string): Truth | undefined;
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };
   /** Milliseconds since 1970 at which each served certificate ends. */
@@ -42,8 +34,6 @@ export interface LiveRoutesOptions {
 
 const DAY_MS = 86_400_000;
 const AHEAD_MS = 30 * DAY_MS;
-const KINDS = { pat: 'token', app: 'application', certificate: 'client certificate' } as const;
-const iso = (ms: number): string => new Date(ms).toISOString();
 
 export const liveRoutes = (needs: LiveRoutesNeeds, options: LiveRoutesOptions): readonly AdminRoute[] => [
   overviewRoute(needs, options),
@@ -61,9 +51,9 @@ const overviewRoute = (needs: LiveRoutesNeeds, { version }: LiveRoutesOptions): 
       name: needs.engineAddress(),
       expiresAt,
     }));
-    const issued = Object.entries(KINDS).flatMap(([kind, shown]) =>
+    const issued = Object.entries(CREDENTIAL_KINDS).flatMap(([kind, shown]) =>
       credentials
-        .list(kind as keyof typeof KINDS)
+        .list(kind as CredentialKind)
         .filter(({ revokedAt, expiresAt }) => revokedAt === undefined && expiresAt !== undefined)
         .map(({ name, expiresAt = 0 }) => ({ kind: shown, name, expiresAt }))
         // What ended longer ago is missed by nobody.
@@ -74,7 +64,7 @@ const overviewRoute = (needs: LiveRoutesNeeds, { version }: LiveRoutesOptions): 
       .sort((a, b) => a.expiresAt - b.expiresAt)
       .map(({ expiresAt, ...rest }) => ({ ...rest, expires_at: iso(expiresAt) }));
   };
-  const liveCount = (kind: keyof typeof KINDS) =>
+  const liveCount = (kind: CredentialKind) =>
     credentials
       .list(kind)
       .filter(({ revokedAt, expiresAt = Infinity }) => revokedAt === undefined && expiresAt > clock.now())
@@ -106,68 +96,34 @@ const overviewRoute = (needs: LiveRoutesNeeds, { version }: LiveRoutesOptions): 
   });
 };
 
-const tunnelRoutes = ({ registry, listAgents, truthOf }: LiveRoutesNeeds): readonly AdminRoute[] => {
-  const shapes = () => {
-    const agents = new Map(listAgents().map((agent) => [agent.id, agent]));
-    return registry.list().map((tunnel) => {
-      const agent = agents.get(tunnel.agentId);
-      return {
-        ...dtoFromTunnel(tunnel, agent?.userId),
-        agent: agent?.agent,
-        address: agent?.remoteAddress,
-        credential_id: tunnel.credentialId,
-        truth: truthFrom(truthOf(tunnel.id)),
-      };
-    });
-  };
-  return [
-    route({
-      method: 'GET',
-      path: '/tunnels',
-      operationId: 'listTunnels',
-      summary: 'The tunnels that are open.',
-      access: 'viewer',
-      query: listQuery,
-      answers: pageOf(liveTunnelSchema),
-      answer: ({ query }) => pageFrom(shapes(), ({ creation_date }) => creation_date, query),
-    }),
-    route({
-      method: 'DELETE',
-      path: '/tunnels/:id',
-      operationId: 'closeTunnel',
-      summary: 'Close a tunnel. Its agent stays connected and may open it again.',
-      access: 'admin',
-      action: 'tunnel.close',
-      answer: ({ id }) => {
-        if (!registry.close(id)) throw fail('TUNNEL_NOT_FOUND');
-      },
-    }),
-  ];
-};
+const tunnelRoutes = (needs: LiveRoutesNeeds): readonly AdminRoute[] => [
+  route({
+    method: 'GET',
+    path: '/tunnels',
+    operationId: 'listTunnels',
+    summary: 'The tunnels that are open.',
+    access: 'viewer',
+    query: listQuery,
+    answers: pageOf(liveTunnelSchema),
+    answer: ({ query }) => pageFrom(listTunnels(needs), ({ creation_date }) => creation_date, query),
+  }),
+  route({
+    method: 'DELETE',
+    path: '/tunnels/:id',
+    operationId: 'closeTunnel',
+    summary: 'Close a tunnel. Its agent stays connected and may open it again.',
+    access: 'admin',
+    action: 'tunnel.close',
+    answer: ({ id }) => {
+      if (!needs.registry.close(id)) throw fail('TUNNEL_NOT_FOUND');
+    },
+  }),
+];
 
 const agentRoutes = (needs: LiveRoutesNeeds): readonly AdminRoute[] => {
-  const shapes = () => {
-    const { registry, credentials } = needs;
-    const names = new Map(
-      Object.keys(KINDS).flatMap((kind) =>
-        credentials.list(kind as keyof typeof KINDS).map(({ id, name }) => [id as string, name] as const),
-      ),
-    );
-    const counts = countedBy(registry.list(), ({ agentId }) => agentId);
-    return needs.listAgents().map((agent) => ({
-      id: agent.id,
-      credential_id: agent.credentialId,
-      credential_name: names.get(agent.credentialId),
-      user_id: agent.userId,
-      agent: agent.agent,
-      version: agent.version,
-      os: agent.os,
-      arch: agent.arch,
-      protocol_version: agent.protocolVersion,
-      address: agent.remoteAddress,
-      connected_at: iso(agent.connectedAt),
-      tunnel_count: counts.get(agent.id) ?? 0,
-    }));
+  const listed = () => {
+    const counts = countedBy(needs.registry.list(), ({ agentId }) => agentId as string);
+    return listAgents(needs).map((agent) => ({ ...agent, tunnel_count: counts.get(agent.id) ?? 0 }));
   };
   return [
     route({
@@ -177,8 +133,8 @@ const agentRoutes = (needs: LiveRoutesNeeds): readonly AdminRoute[] => {
       summary: 'The agents that are connected.',
       access: 'viewer',
       query: listQuery,
-      answers: pageOf(agentSchema),
-      answer: ({ query }) => pageFrom(shapes(), ({ connected_at }) => connected_at, query),
+      answers: pageOf(listedAgentSchema),
+      answer: ({ query }) => pageFrom(listed(), ({ connected_at }) => connected_at, query),
     }),
     route({
       method: 'DELETE',

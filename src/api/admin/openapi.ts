@@ -74,7 +74,8 @@ const operationFrom = ({ path, operationId, summary, access, body, query, answer
     ...(answers
       ? {
           [row.status ?? 200]: {
-            description: 'Done.',
+            description:
+              row.status === 101 ? 'A WebSocket; each message is a text frame of this shape.' : 'Done.',
             content: { 'application/json': { schema: schemaFrom(answers, 'input') } },
           },
         }

@@ -40,8 +40,8 @@ export interface AdminRoute {
   readonly answers?: z.ZodType;
   /** In place of `answers`: bytes, which nobody but the caller's disk takes for anything. */
   readonly isDownload?: true;
-  /** 200 by default. */
-  readonly status?: 201;
+  /** 200 by default; 101 where `answer` makes a WebSocket of the connection, and `answers` is what each of its messages is. */
+  readonly status?: 101 | 201;
   answer(request: AdminRequest): unknown;
 }
 

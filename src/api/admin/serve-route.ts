@@ -46,6 +46,7 @@ export const serveRoute = async (
     throw thrown;
   }
   const answer = await toldAnswer(row, request, needs.actors.scopeOf(actor), tell);
+  if (row.status === 101) return;
   if (row.answers || row.isDownload) {
     ctx.status = row.status ?? 200;
     ctx.body = answer;

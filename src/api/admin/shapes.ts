@@ -11,8 +11,8 @@ import { tunnelSchema } from '../dto.ts';
 import { truthSchema } from './truth.ts';
 
 const instant = z.iso.datetime();
-const iso = (ms: number): string => new Date(ms).toISOString();
-const isoOr = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : iso(ms));
+export const isoFrom = (ms: number): string => new Date(ms).toISOString();
+const isoOr = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : isoFrom(ms));
 
 export const roleSchema = z.enum(ADMIN_ROLES);
 
@@ -34,7 +34,7 @@ export const adminFromStore = (admin: Admin) => ({
   has_password: admin.hasPassword,
   has_totp: admin.hasTotp,
   etag: String(admin.version),
-  created_at: iso(admin.createdAt),
+  created_at: isoFrom(admin.createdAt),
   last_login_at: isoOr(admin.lastLoginAt),
 });
 
@@ -62,8 +62,8 @@ export const sessionFrom = (session: AdminSessionRow, adminName: string, ownId: 
   admin_name: adminName,
   address: session.address,
   agent: session.agent,
-  created_at: iso(session.createdAt),
-  seen_at: iso(session.seenAt),
+  created_at: isoFrom(session.createdAt),
+  seen_at: isoFrom(session.seenAt),
   is_own: session.id === ownId,
 });
 
@@ -77,6 +77,7 @@ export const credentialSchema = z.object({
   revoked_at: instant.optional(),
   agent_count: z.int().meta({ description: 'Agents that are connected by it.' }),
   tunnel_count: z.int().meta({ description: 'Tunnels that these have open.' }),
+  stream_count: z.int().meta({ description: 'Open connections that end with it, waiting ones included.' }),
   etag: z.string(),
 });
 export type CredentialShape = z.output<typeof credentialSchema>;
@@ -89,13 +90,13 @@ const stateOf = ({ revokedAt, expiresAt }: CredentialRecord, nowMs: number) => {
 export const credentialFrom = (
   record: CredentialRecord,
   nowMs: number,
-  more: Pick<CredentialShape, 'agent_count' | 'tunnel_count' | 'etag'>,
+  more: Pick<CredentialShape, 'agent_count' | 'tunnel_count' | 'stream_count' | 'etag'>,
 ) => ({
   id: record.id,
   name: record.name,
   state: stateOf(record, nowMs),
   permissions: record.permissions === null ? null : [...record.permissions],
-  created_at: iso(record.createdAt),
+  created_at: isoFrom(record.createdAt),
   expires_at: isoOr(record.expiresAt),
   revoked_at: isoOr(record.revokedAt),
   ...more,
@@ -113,7 +114,7 @@ export const auditEntrySchema = z.object({
   hash: z.string(),
 });
 
-export const auditEntryFrom = ({ at, ...entry }: AuditEntry) => ({ at: iso(at), ...entry });
+export const auditEntryFrom = ({ at, ...entry }: AuditEntry) => ({ at: isoFrom(at), ...entry });
 
 export const agentSchema = z.object({
   id: z.string(),
@@ -127,8 +128,9 @@ export const agentSchema = z.object({
   protocol_version: z.string().optional(),
   address: z.string(),
   connected_at: instant,
-  tunnel_count: z.int(),
 });
+
+export const listedAgentSchema = agentSchema.extend({ tunnel_count: z.int() });
 
 export const liveTunnelSchema = tunnelSchema.extend({
   agent: z.string().optional().meta({ description: 'What the agent calls itself.' }),

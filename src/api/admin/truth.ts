@@ -4,9 +4,10 @@
 import { z } from 'zod';
 import type { Truth } from '../../observe/probes.ts';
 import { TRUTH_STATES } from '../../observe/standing.ts';
+import type { Tunnel } from '../../tunnel/tunnel.ts';
+import { isoFrom } from './shapes.ts';
 
 const instant = z.iso.datetime();
-const iso = (ms: number): string => new Date(ms).toISOString();
 
 export const truthSchema = z
   .object({
@@ -29,6 +30,24 @@ export const truthSchema = z
 export const truthFrom = (truth: Truth | undefined): z.output<typeof truthSchema> | undefined =>
   truth && {
     state: truth.state,
-    ...(truth.lastProof && { last_proof_at: iso(truth.lastProof.at), how: truth.lastProof.how }),
-    ...(truth.lastFailure && { last_failure: { ...truth.lastFailure, at: iso(truth.lastFailure.at) } }),
+    ...(truth.lastProof && { last_proof_at: isoFrom(truth.lastProof.at), how: truth.lastProof.how }),
+    ...(truth.lastFailure && { last_failure: { ...truth.lastFailure, at: isoFrom(truth.lastFailure.at) } }),
   };
+
+/** Tells of which tunnels something else is known than when it was last asked. Newer proofs of the same are no news. */
+export const createTruthNews = (truthOf: (tunnelId: string) => Truth | undefined) => {
+  let told = new Map<string, string>();
+  return {
+    changedAmong(tunnels: readonly Tunnel[]): Tunnel[] {
+      const known = new Map<string, string>();
+      const changed = tunnels.filter(({ id }) => {
+        const { state, lastFailure } = truthOf(id) ?? {};
+        const news = `${state} ${lastFailure?.code}`;
+        known.set(id, news);
+        return told.get(id) !== news;
+      });
+      told = known;
+      return changed;
+    },
+  };
+};

@@ -1,0 +1,61 @@
+/** Overview: how the engine is, what is connected, and what expires soon. */
+
+import { useLink } from './link.ts';
+import { useLive } from './live.ts';
+import { LivePage, Time } from './parts.tsx';
+import { S } from './strings.ts';
+
+interface Overview {
+  readonly status: 'ready' | 'draining';
+  readonly version: string;
+  readonly engine: string;
+  readonly started_at: string;
+  readonly now: string;
+  readonly counts: Readonly<Record<keyof typeof S.overview.counts, number>>;
+  readonly expiries: readonly { kind: string; name: string; expires_at: string }[];
+}
+
+export const OverviewPage = () => {
+  // The engine tells the numbers that change by the second; what else there is changes with credentials.
+  const live = useLive<Overview>('/overview');
+  const numbers = useLink().inventory?.numbers;
+  return (
+    <LivePage title={S.nav.overview} live={live}>
+      {({ version, engine, started_at, now, expiries, ...asked }) => {
+        const status = numbers?.status ?? asked.status;
+        const counts = { ...asked.counts, ...numbers };
+        return (
+          <>
+            <div class="card">
+              <span class={`chip ${status === 'ready' ? 'good' : 'warn'}`}>{S.overview[status]}</span>{' '}
+              {S.overview.facts(version, engine)}{' '}
+              <span class="quiet">
+                {S.overview.since} <Time of={started_at} />
+              </span>
+            </div>
+            <div class="numbers">
+              {Object.entries(S.overview.counts).map(([key, text]) => (
+                <div class="card" key={key}>
+                  <strong>{counts[key as keyof Overview['counts']]}</strong>
+                  <span class="quiet">{text}</span>
+                </div>
+              ))}
+            </div>
+            <section class="card">
+              <h2>{S.overview.expiries}</h2>
+              {expiries.length === 0 && <p class="quiet">{S.overview.noExpiries}</p>}
+              {expiries.map(({ kind, name, expires_at }) => (
+                <p key={`${kind} ${name} ${expires_at}`}>
+                  <span class={`chip ${expires_at <= now ? 'bad' : 'warn'}`}>
+                    {expires_at <= now ? S.overview.expired : kind}
+                  </span>
+                  {name} <span class="quiet">{expires_at <= now && kind}</span> <Time of={expires_at} />
+                </p>
+              ))}
+            </section>
+          </>
+        );
+      }}
+    </LivePage>
+  );
+};
