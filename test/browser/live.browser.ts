@@ -27,6 +27,14 @@ const startSuccessor = (t: Parameters<typeof startEngine>[0], engine: TestEngine
     settings: { admin: { enabled: true, listen_addr: `127.0.0.1:${engine.adminPort}` } },
   });
 
+/** Adds up how much of the window has jumped (the layout-shift entries of browsers); below 0.1 nobody minds. */
+const WATCH_SHIFTS = `
+  document.shift = 0;
+  new PerformanceObserver((list) => {
+    for (const { value } of list.getEntries()) document.shift += value;
+  }).observe({ type: 'layout-shift' });
+`;
+
 /** From a letter in the filter to the frame that shows what it finds: the median, as others use this machine as well. */
 const MEASURE_FILTER = `(async () => {
   const box = document.querySelector('input.filter');
@@ -46,10 +54,12 @@ const MEASURE_FILTER = `(async () => {
 describe('the admin page, live,', () => {
   test('shows what comes and goes without being loaded again', async (t) => {
     const engine = await startAdminEngine(t);
-    const { page, faults } = await enter(browser, engine, 'owner');
+    const { page, faults, context } = await enter(browser, engine, 'owner');
+    await context.grantPermissions(['clipboard-read', 'clipboard-write']);
     await mark(page);
     await goTo(page, 'Tunnels');
     await page.getByText('No tunnel is open').waitFor();
+    await page.evaluate(WATCH_SHIFTS);
     const agent = await engine.connectAgent();
     await agent.openTunnel({
       name: 'shop',
@@ -58,9 +68,16 @@ describe('the admin page, live,', () => {
       protocol: 'http',
       tokenAuth: true,
     });
+    await page.getByRole('link', { name: 'shop', exact: true }).waitFor();
+    const shift = Number(await page.evaluate('document.shift'));
+    assert.ok(shift < 0.1, `the layout jumped by ${shift}`);
     await page.getByRole('link', { name: 'shop', exact: true }).click();
     await page.getByRole('heading', { name: 'shop' }).waitFor();
     await page.getByRole('img', { name: 'The address, for a phone.' }).waitFor();
+    await page.getByRole('button', { name: 'Copy https://shop' }).click();
+    await page.getByText('Copied').waitFor();
+    const copied = await page.evaluate('navigator.clipboard.readText()');
+    assert.equal(copied, `https://shop.t.localhost:${engine.port}`);
     await takePictures(page, 'tunnel');
     await goTo(page, 'Overview');
     await page

@@ -28,21 +28,23 @@ export const ShownOnce = ({
 
 const COPIED_MS = 2_000;
 
+/** @param of what is copied, for who does not see what stands beside it */
 export const CopyButton = ({ text, of = '' }: { text: string; of?: string }) => {
-  const [isCopied, setCopied] = useState(false);
+  const [told, setTold] = useState('');
   useEffect(() => {
-    if (!isCopied) return undefined;
-    const timer = setTimeout(() => setCopied(false), COPIED_MS);
+    if (told === '') return undefined;
+    const timer = setTimeout(() => setTold(''), COPIED_MS);
     return () => clearTimeout(timer);
-  }, [isCopied]);
+  }, [told]);
+  const copy = () =>
+    navigator.clipboard.writeText(text).then(
+      () => setTold(S.copied),
+      () => setTold(S.notCopied),
+    );
   return (
-    <button
-      type="button"
-      class="small copy"
-      aria-label={of && `${S.copy} ${of}`}
-      onClick={() => void navigator.clipboard.writeText(text).then(() => setCopied(true))}
-    >
-      <span aria-live="polite">{isCopied ? S.copied : S.copy}</span>
+    <button type="button" class="small copy" onClick={() => void copy()}>
+      <span aria-live="polite">{told || S.copy}</span>
+      {of && <span class="unseen"> {of}</span>}
     </button>
   );
 };

@@ -37,6 +37,7 @@ export const S = {
   once: 'This is shown only now. Keep it where only its user can read it.',
   copy: 'Copy',
   copied: 'Copied',
+  notCopied: 'The browser refused',
   never: 'never',
   login: {
     title: 'Log in',

@@ -19,7 +19,14 @@ export type LiveNumbers = z.infer<typeof numbersSchema>;
 const at = z.iso.datetime().meta({ description: 'When this was true.' });
 
 const changesOf = <Item extends z.ZodType>(item: Item) =>
-  z.object({ came: z.array(item), gone: z.array(z.string()).meta({ description: 'Their ids.' }) }).optional();
+  z
+    .object({
+      came: z
+        .array(item)
+        .meta({ description: 'Each in the place of what had its id before, if anything had.' }),
+      gone: z.array(z.string()).meta({ description: 'Their ids.' }),
+    })
+    .optional();
 
 const stateSchema = z
   .object({
