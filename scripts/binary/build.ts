@@ -12,6 +12,7 @@ import { basename, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { addonAssets, addonPlugin } from './addons.ts';
+import { commitPlugin } from './commit.ts';
 import { licensesText } from './licenses.ts';
 import { pageAssets, pagePlugin } from './page.ts';
 import {
@@ -44,7 +45,7 @@ const bundle = async (outfile: string): Promise<string[]> => {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
-    plugins: [addonPlugin, pagePlugin],
+    plugins: [addonPlugin, commitPlugin, pagePlugin],
     metafile: true,
     absWorkingDir: ROOT,
     logLevel: 'warning',
