@@ -25,6 +25,8 @@ export const LIMITS = {
   connectionLimitLogMs: 1_000,
   /** The certificate files are looked at this often at most: two stat calls a second cost nothing. */
   certificateCheckMs: 1_000,
+  /** The configuration file is looked at this often, and read when it was the same twice: who saves it waits two seconds at most. */
+  configCheckMs: 1_000,
   /** The GeoIP database is looked at this often: a stat call a second costs nothing. */
   geoipCheckMs: 1_000,
   /** Bytes of a backup that are sealed and held at once. */
