@@ -227,7 +227,7 @@ export const LIMITS = {
   /** Pages of 4 KiB that one batch may give back to the disk. */
   recordsVacuumPagesMax: 256,
   /** Wait before records go to a disk again that has failed. */
-  recordsRetryMs: 60_000,
+  recordsRetryMs: 10_000,
   /** Records in one answer of a search. */
   recordsFoundMax: 1_000,
   /** Each text of a record that a downstream chose. */
