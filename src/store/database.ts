@@ -104,12 +104,27 @@ export const openDatabase = ({
   return {
     path,
     use: (work) => guard(() => work(connection)),
-    transact: (work) => guard(() => connection.transaction(() => work(connection)).immediate()),
+    transact: (work) =>
+      guard(() => withRoom(connection, () => connection.transaction(() => work(connection)).immediate())),
     dataVersion: () => guard(() => readDataVersion.get() ?? 0),
     close: () => {
       connection.close();
     },
   };
+};
+
+/**
+ * Tries once more where the disk is full: what the -wal holds moves into the file first, where it mostly has its place already, and the room of
+ * the -wal serves again. That is enough to revoke a credential beside a running engine.
+ */
+const withRoom = <Result>(connection: Connection, transact: () => Result): Result => {
+  try {
+    return transact();
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'SQLITE_FULL') throw thrown;
+    connection.pragma('wal_checkpoint(RESTART)');
+    return transact();
+  }
 };
 
 /** Copies a database as it is at one moment, beside those who write to it, and checks the copy. Throws STORE_UNAVAILABLE. */
