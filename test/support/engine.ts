@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { type Agent, createAgent } from '../../src/agent/agent.ts';
 import { Secret } from '../../src/base/secret.ts';
-import { createClock } from '../../src/base/time.ts';
+import { type Clock, createClock } from '../../src/base/time.ts';
 import type { TunnelProperties } from '../../src/base/tunnel-properties.ts';
 import { configFromObject } from '../../src/config/load.ts';
 import { createEngine, type Engine } from '../../src/engine.ts';
@@ -29,6 +29,8 @@ export interface EngineOptions {
   readonly settings?: Settings;
   /** Takes the place of an engine that was stopped: same port, same database. */
   readonly successorOf?: TestEngine;
+  /** Of the engine, its agents and what makes credentials; the system's by default. */
+  readonly clock?: Clock;
 }
 
 export interface TestEngine {
@@ -59,10 +61,9 @@ export interface TestEngine {
 }
 
 export const startEngine = async (t: TestContext, options: EngineOptions = {}): Promise<TestEngine> => {
-  const { settings = {}, successorOf } = options;
+  const { settings = {}, successorOf, clock = createClock() } = options;
   const certificates = await testCertificates();
   const directory = successorOf?.directory ?? makeTemporaryDirectory(t);
-  const clock = createClock();
   const log = createLogRecorder();
   const databasePath = join(directory, 'engine.db');
   const config = configFromObject(
