@@ -216,6 +216,12 @@ export const LIMITS = {
   /** Streams of the built-in agent, of two sockets each; the usual limit of open files on servers is 65,536 or 1,048,576. */
   agentStreamsMax: 8_192,
 
+  /** `doctor --deep`: an upload that no buffer holds, a silence that ends the connections of most proxies, and the time that each check has:
+   * the upload at a slow megabyte a second, and some more. */
+  doctorUploadBytes: 100_000_000,
+  doctorIdleMs: 60_000,
+  doctorDeepMsMax: 180_000,
+
   /** Records that wait for the database: a burst of four seconds; one is about 1 KiB. */
   recordsQueuedMax: 2_048,
   /** Records that are written at once, and how often: at most 512 a second. A row costs some 15 us, a tenth of the request that it is

@@ -37,7 +37,7 @@ const nodeFrom = ({
   properties,
   required,
   ...rest
-}: Node) => ({
+}: Node): Readonly<Record<string, unknown>> => ({
   ...(doc !== undefined && { description: doc }),
   ...rest,
   ...(example !== undefined && { examples: [example] }),
