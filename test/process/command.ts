@@ -12,11 +12,11 @@ import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const { RSTREAM_TEST_EXECUTABLE: EXECUTABLE } = process.env;
-// The binary, where the tests are run for it; otherwise the source.
-const [PROGRAM, FLAGS] =
+/** What runs the command line: the binary, where the tests are run for it; otherwise the source. */
+export const COMMAND: readonly [string, ...string[]] =
   EXECUTABLE === undefined
-    ? [process.execPath, ['--import', import.meta.resolve('tsx'), MAIN]]
-    : [resolve(EXECUTABLE), []];
+    ? [process.execPath, '--import', import.meta.resolve('tsx'), MAIN]
+    : [resolve(EXECUTABLE)];
 // A start costs about a second of CPU, and several of them share a busy machine.
 const WAIT_MS_MAX = 30_000;
 
@@ -47,7 +47,7 @@ export const startCommand = (
   args: readonly string[],
   { env = {}, cwd, within: runner = [] }: CommandOptions = {},
 ): RunningCommand => {
-  const [program = PROGRAM, ...words] = [...runner, PROGRAM, ...FLAGS, ...args];
+  const [program = '', ...words] = [...runner, ...COMMAND, ...args];
   const child = spawn(program, words, {
     env: { PATH: process.env.PATH ?? '', ...env },
     ...(cwd !== undefined && { cwd }),
