@@ -22,6 +22,7 @@ import {
   installNode,
   NODE_VERSION,
   ROOT,
+  requireTools,
   run,
   toolFor,
 } from './runtime.ts';
@@ -103,6 +104,7 @@ const main = async (): Promise<void> => {
   if (process.platform !== 'linux' || arch === undefined)
     throw new Error(`binaries are made on Linux, with --arch ${ARCHITECTURES.join(' or ')}`);
   const output = join(DIST, arch === 'x64' ? NAME : `${NAME}-${arch}`);
+  requireTools(arch);
   mkdirSync(WORK, { recursive: true });
   try {
     await makeExecutable(arch, output);
@@ -115,4 +117,7 @@ const main = async (): Promise<void> => {
   console.log(`made ${relative(process.cwd(), output)}`);
 };
 
-await main();
+main().catch((error: Error) => {
+  console.error(`build: ${error.message}`);
+  process.exitCode = 1;
+});
