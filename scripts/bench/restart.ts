@@ -3,7 +3,8 @@
  *
  * Flow: an engine in a process of its own; agents, an upstream and downstreams in this one. While pages are fetched and downloads are under
  * way the engine gets a SIGTERM, as from `systemctl restart`, and is started again when it has ended.
- * Why our own agent: it waits as official clients do before it connects again, a random time that doubles from a second.
+ * Why our own agent: it waits as the official `rstream run` does before it connects again, a random time that doubles from a second, and
+ * fifty of them fit into this process.
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';

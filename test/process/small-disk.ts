@@ -10,7 +10,7 @@ const SCRIPT = 'mount -t tmpfs -o size="$1" tmpfs "$2" && cp -a "$3/." "$2" && s
 
 /** Words before a command that has a disk of that size at `dir`, with a copy of `from` on it. */
 export const withDisk = (dir: string, { size, from }: { size: string; from: string }): string[] => [
-  ...['unshare', AS_ROOT ? '--mount' : '--mount --map-root-user'].join(' ').split(' '),
+  ...['unshare', '--mount', ...(AS_ROOT ? [] : ['--map-root-user'])],
   ...['sh', '-c', SCRIPT, 'sh', size, dir, from],
 ];
 
