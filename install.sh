@@ -10,6 +10,11 @@ ACCOUNT=rstream-engine
 PROGRAM=/usr/local/bin/$NAME
 DATA=/var/lib/rstream-engine
 UNIT=/etc/systemd/system/$SERVICE.service
+SHARE=/usr/local/share
+MANUAL=$SHARE/man/man1/$NAME.1
+BASH_COMPLETION=$SHARE/bash-completion/completions/$NAME
+ZSH_COMPLETION=$SHARE/zsh/site-functions/_$NAME
+FISH_COMPLETION=$SHARE/fish/vendor_completions.d/$NAME.fish
 
 usage() {
   cat << USAGE
@@ -106,6 +111,7 @@ check_binary() {
   actual=$(sha256sum "$checked" | cut -d ' ' -f 1)
   [ "$actual" = "$sum" ] || die "$binary is not the file that was published: its SHA-256 sum is $actual"
   version=$("$checked" version) || die "$binary does not run here: it needs glibc 2.34 or later, libstdc++6 and libatomic1"
+  version=${version%% *}
 }
 
 make_account() {
@@ -124,6 +130,14 @@ make_data() {
   # another root mean nothing here.
   run chown -R -h "$(account_id passwd):$(account_id group)" "$root$DATA"
   did "made $DATA for $host"
+}
+
+# What a command of the program prints, as a file.
+put_output() { # path arguments...
+  path=$1
+  shift
+  "$checked" "$@" > "$work/output"
+  put "$work/output" "$path" 644 || true
 }
 
 unit() {
@@ -191,6 +205,10 @@ install_all() {
   check_binary
   restart=no
   if put "$checked" "$PROGRAM" 755; then restart=yes; fi
+  put_output "$MANUAL" man
+  put_output "$BASH_COMPLETION" completion bash
+  put_output "$ZSH_COMPLETION" completion zsh
+  put_output "$FISH_COMPLETION" completion fish
   make_account
   make_data
   unit > "$work/unit"
@@ -208,7 +226,7 @@ install_all() {
 
 uninstall_all() {
   if [ "$start" != never ] && [ -e "$UNIT" ]; then run systemctl disable --now "$SERVICE"; fi
-  for path in "$UNIT" "$PROGRAM"; do
+  for path in "$UNIT" "$PROGRAM" "$MANUAL" "$BASH_COMPLETION" "$ZSH_COMPLETION" "$FISH_COMPLETION"; do
     if [ -e "$root$path" ]; then run rm -f "$root$path" && did "removed $path"; fi
   done
   if [ "$start" != never ]; then run systemctl daemon-reload; fi

@@ -1,21 +1,21 @@
 /**
- * Renders what is known in code into documents: config.example.yaml, docs/configuration.md, docs/errors.md and docs/metrics.md.
+ * Renders what is known in code into documents: config.example.yaml and its schema, the manual page, and those of docs/ named below.
  *
  * `npm run render` writes them; `npm run render -- --check` fails when a committed one differs, as test/documentation.test.ts does.
  */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { stringify } from 'yaml';
 import { ERRORS, type ErrorRow, type Source } from '../src/base/errors.ts';
 import { METRICS, type MetricRow } from '../src/base/metrics.ts';
+import { treeOf } from '../src/cli/command-tree.ts';
+import { createProgram } from '../src/cli/commands.ts';
+import { manualOf } from '../src/cli/man.ts';
 import { CONFIG_FIELDS, CONFIG_SECTIONS, type ConfigField } from '../src/config/fields.ts';
+import { configJsonSchema } from '../src/config/json-schema.ts';
+import { inlineYamlFrom as inline } from '../src/config/yaml-source.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-
-/** A value as YAML writes it on one line. */
-const inline = (value: unknown): string =>
-  stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trimEnd();
 
 const isIn = (path: readonly string[], { path: fieldPath }: ConfigField) =>
   fieldPath.length === path.length + 1 && path.every((name, index) => fieldPath[index] === name);
@@ -51,6 +51,8 @@ const exampleField = (field: ConfigField, indent: string): string[] => {
 
 const renderExample = (): string => {
   const lines = [
+    // Editors with a YAML language server complete and check by it.
+    '# yaml-language-server: $schema=docs/config.schema.json',
     '# The configuration of rstream-engine-ce, with every default. Rendered from src/config/schema.ts by `npm run render`.',
     '# What is commented out has no default. Every setting can be overridden by the environment: tls.listen_addr by',
     '# RSTREAM_ENGINE_TLS__LISTEN_ADDR. `rstream-engine-ce check-config` says what is wrong with a file.',
@@ -88,7 +90,10 @@ const renderConfiguration = (): string => {
     '  their own stands in the file only.',
     '- A relative path starts at the directory of the file.',
     '- Unknown keys and unknown variables of this form are refused. `rstream-engine-ce check-config` reports every fault at once,',
-    '  and with `--print` the configuration that results. Secrets are never shown: they print as `***`.',
+    '  and with `--print` the configuration that results; `rstream-engine-ce config show` says where each value comes from. Secrets are',
+    '  never shown: they print as `***`.',
+    '- `rstream-engine-ce config schema > config.schema.json` writes a JSON Schema, by which editors complete and check a file that',
+    '  begins with `# yaml-language-server: $schema=config.schema.json`. What only the engine can check, `check-config` says.',
   ];
   const [topLevel, ...sections] = CONFIG_SECTIONS;
   for (const { path, key, doc } of [...sections, topLevel!]) {
@@ -168,27 +173,43 @@ const renderMetrics = (): string => {
   return `${lines.join('\n')}\n`;
 };
 
+const renderManual = async (): Promise<string> => {
+  const program = await createProgram({
+    env: {},
+    print: () => {},
+    tell: () => {},
+    stopSignal: new AbortController().signal,
+    onHangup: () => {},
+    stdin: process.stdin,
+    stdout: process.stdout,
+  });
+  return manualOf(treeOf(program));
+};
+
 /** Every rendered document by its path from the root. */
-export const renderDocuments = (): ReadonlyMap<string, string> =>
+export const renderDocuments = async (): Promise<ReadonlyMap<string, string>> =>
   new Map([
     ['config.example.yaml', renderExample()],
+    ['docs/config.schema.json', `${JSON.stringify(configJsonSchema(), null, 2)}\n`],
     ['docs/configuration.md', renderConfiguration()],
     ['docs/errors.md', renderErrors()],
     ['docs/metrics.md', renderMetrics()],
+    ['docs/man/rstream-engine-ce.1', await renderManual()],
   ]);
 
-const main = (isCheck: boolean): void => {
-  for (const [path, text] of renderDocuments()) {
+const main = async (isCheck: boolean): Promise<void> => {
+  for (const [path, text] of await renderDocuments()) {
     const file = join(root, path);
     if (existsSync(file) && readFileSync(file, 'utf8') === text) continue;
     if (isCheck) {
       console.error(`${path} is out of date: npm run render`);
       process.exitCode = 1;
     } else {
+      mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);
       console.log(`wrote ${path}`);
     }
   }
 };
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) main(process.argv.includes('--check'));
+if (process.argv[1] === fileURLToPath(import.meta.url)) await main(process.argv.includes('--check'));

@@ -105,7 +105,11 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   const { token_jwt_secret: jwtSecret } = config.auth.jwt;
   const { signing_key: signingKey } = config.store;
   const audit = createAuditLog(
-    { clock, onFault: (error) => log.error({ code: error.code, error }, 'an event is not in the audit log') },
+    {
+      clock,
+      onFault: (error, event) =>
+        log.error({ code: error.code, error, event }, 'an event is not in the audit log'),
+    },
     {
       path: config.audit.path,
       sizeBytesMax: config.audit.size_bytes,

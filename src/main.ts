@@ -3,31 +3,10 @@
  *
  * Exit codes: 0 done, 1 failed, 2 wrong usage.
  */
-import { Command, CommanderError } from 'commander';
+import { CommanderError } from 'commander';
 import { EngineError } from './base/errors.ts';
+import { createProgram } from './cli/commands.ts';
 import type { CliContext } from './cli/context.ts';
-import { VERSION } from './version.ts';
-
-/** Each command by the module that adds it. Only the one that is asked for is loaded: all together take longer than most commands run. */
-const COMMANDS: Readonly<Record<string, () => Promise<(program: Command, context: CliContext) => void>>> = {
-  serve: async () => (await import('./cli/serve.ts')).registerServe,
-  init: async () => (await import('./cli/init.ts')).registerInit,
-  quickstart: async () => (await import('./cli/quickstart.ts')).registerQuickstart,
-  'check-config': async () => (await import('./cli/check-config.ts')).registerCheckConfig,
-  token: async () => (await import('./cli/token.ts')).registerToken,
-  app: async () => (await import('./cli/app.ts')).registerApp,
-  cert: async () => (await import('./cli/cert.ts')).registerCert,
-  key: async () => (await import('./cli/key.ts')).registerKey,
-  audit: async () => (await import('./cli/audit.ts')).registerAudit,
-  admin: async () => (await import('./cli/admin.ts')).registerAdmin,
-  doctor: async () => (await import('./cli/doctor.ts')).registerDoctor,
-  backup: async () => (await import('./cli/backup.ts')).registerBackup,
-  restore: async () => (await import('./cli/restore.ts')).registerRestore,
-  forward: async () => (await import('./cli/forward.ts')).registerForward,
-  dial: async () => (await import('./cli/dial.ts')).registerDial,
-  licenses: async () => (await import('./cli/licenses.ts')).registerLicenses,
-};
-const VERSION_WORDS = ['version', '--version', '-V'];
 
 const stop = new AbortController();
 const onSignal = () => {
@@ -51,20 +30,8 @@ const context: CliContext = {
   stdout: process.stdout,
 };
 
-const run = async (word = ''): Promise<void> => {
-  const program = new Command('rstream-engine-ce')
-    .description('A self-hosted tunnel engine for rstream agents.')
-    .version(VERSION, '-V, --version')
-    .configureOutput({ outputError: (text) => context.tell(text.trim()) })
-    .showHelpAfterError('See `rstream-engine-ce help`.')
-    .exitOverride();
-  const wanted = Object.hasOwn(COMMANDS, word) ? [word] : Object.keys(COMMANDS);
-  if (!VERSION_WORDS.includes(word))
-    for (const name of wanted) (await COMMANDS[name]?.())?.(program, context);
-  program
-    .command('version')
-    .description('print the version')
-    .action(() => context.print(VERSION));
+const run = async (word?: string): Promise<void> => {
+  const program = await createProgram(context, word);
   await program.parseAsync();
 };
 

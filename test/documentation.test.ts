@@ -17,8 +17,8 @@ const read = (path: string): string => {
   return readFileSync(join(root, path), 'utf8');
 };
 
-describe('rendered documents', () => {
-  for (const [path, text] of renderDocuments())
+describe('rendered documents', async () => {
+  for (const [path, text] of await renderDocuments())
     test(`${path} is what \`npm run render\` writes`, () => assert.equal(read(path), text));
 });
 

@@ -12,6 +12,7 @@ import { basename, join, relative } from 'node:path';
 import { parseArgs } from 'node:util';
 import { build } from 'esbuild';
 import { addonAssets, addonPlugin } from './addons.ts';
+import { commitPlugin } from './commit.ts';
 import { licensesText } from './licenses.ts';
 import { pageAssets, pagePlugin } from './page.ts';
 import {
@@ -21,6 +22,7 @@ import {
   installNode,
   NODE_VERSION,
   ROOT,
+  requireTools,
   run,
   toolFor,
 } from './runtime.ts';
@@ -44,7 +46,7 @@ const bundle = async (outfile: string): Promise<string[]> => {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
-    plugins: [addonPlugin, pagePlugin],
+    plugins: [addonPlugin, commitPlugin, pagePlugin],
     metafile: true,
     absWorkingDir: ROOT,
     logLevel: 'warning',
@@ -102,6 +104,7 @@ const main = async (): Promise<void> => {
   if (process.platform !== 'linux' || arch === undefined)
     throw new Error(`binaries are made on Linux, with --arch ${ARCHITECTURES.join(' or ')}`);
   const output = join(DIST, arch === 'x64' ? NAME : `${NAME}-${arch}`);
+  requireTools(arch);
   mkdirSync(WORK, { recursive: true });
   try {
     await makeExecutable(arch, output);
@@ -114,4 +117,7 @@ const main = async (): Promise<void> => {
   console.log(`made ${relative(process.cwd(), output)}`);
 };
 
-await main();
+main().catch((error: Error) => {
+  console.error(`build: ${error.message}`);
+  process.exitCode = 1;
+});

@@ -42,6 +42,19 @@ const GNU_NAMES: Readonly<Record<Architecture, string>> = { x64: 'x86_64', arm64
 export const toolFor = (tool: string, arch: Architecture): string =>
   arch === HOST_ARCHITECTURE ? tool : `${GNU_NAMES[arch]}-linux-gnu-${tool}`;
 
+/** Says what is missing before anything is built. @throws a sentence */
+export const requireTools = (arch: Architecture): void => {
+  const missing = ['gcc', 'g++', 'strip']
+    .map((tool) => toolFor(tool, arch))
+    .filter((tool) => spawnSync(tool, ['--version'], { stdio: 'ignore' }).error);
+  if (missing.length === 0) return;
+  const packages =
+    arch === HOST_ARCHITECTURE ? 'g++ and binutils' : `g++-${GNU_NAMES[arch].replace('_', '-')}-linux-gnu`;
+  throw new Error(
+    `a binary for ${arch} takes ${missing.join(', ')} to build SQLite: install ${packages} (Debian), or build on such a machine`,
+  );
+};
+
 /**
  * Installs Node for an architecture below `.cache` and builds better-sqlite3 for it: two minutes the first time, nothing later.
  * For another architecture than this machine's it takes Debian's cross compiler (g++-aarch64-linux-gnu).

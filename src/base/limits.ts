@@ -38,6 +38,8 @@ export const LIMITS = {
   certificateRenewalWaitMsMax: 86_400_000,
   /** A handshake of the engine with itself on loopback, by which an uploaded certificate is proven. */
   certificateProofMsMax: 5_000,
+  /** The configuration file is looked at this often, and read when it was the same twice: who saves it waits two seconds at most. */
+  configCheckMs: 1_000,
   /** The GeoIP database is looked at this often: a stat call a second costs nothing. */
   geoipCheckMs: 1_000,
   /** Bytes of a backup that are sealed and held at once. */
@@ -263,6 +265,12 @@ export const LIMITS = {
   /** Streams of the built-in agent, of two sockets each; the usual limit of open files on servers is 65,536 or 1,048,576. */
   agentStreamsMax: 8_192,
 
+  /** `doctor --deep`: an upload that no buffer holds, a silence that ends the connections of most proxies, and the time that each check has:
+   * the upload at a slow megabyte a second, and some more. */
+  doctorUploadBytes: 100_000_000,
+  doctorIdleMs: 60_000,
+  doctorDeepMsMax: 180_000,
+
   /** Records that wait for the database: a burst of four seconds; one is about 1 KiB. */
   recordsQueuedMax: 2_048,
   /** Records that are written at once, and how often: at most 512 a second. A row costs some 15 us, a tenth of the request that it is
@@ -274,7 +282,7 @@ export const LIMITS = {
   /** Pages of 4 KiB that one batch may give back to the disk. */
   recordsVacuumPagesMax: 256,
   /** Wait before records go to a disk again that has failed. */
-  recordsRetryMs: 60_000,
+  recordsRetryMs: 10_000,
   /** Records in one answer of a search. */
   recordsFoundMax: 1_000,
   /** Each text of a record that a downstream chose. */

@@ -4,10 +4,12 @@ import { readFileSync, type Stats, statSync } from 'node:fs';
 import { namesOf } from '../base/certificate-names.ts';
 import { authorityOf } from '../server-certificates.ts';
 import { AUDIT_MIGRATIONS } from '../store/audit.ts';
-import { checkDatabase } from '../store/database.ts';
+import { asideOf, checkDatabase } from '../store/database.ts';
 import { keyFileOf } from '../store/key-ring.ts';
 import { standingOf } from '../store/local-authority.ts';
-import { type Check, type CheckNeeds, fault, ok, orOk, type Result, warning } from './finding.ts';
+import type { Migration } from '../store/migrations.ts';
+import { RECORDS_MIGRATIONS } from '../store/records.ts';
+import { type Check, type CheckNeeds, fault, faultFrom, ok, orOk, type Result, warning } from './finding.ts';
 import { instanceFiles } from './instance.ts';
 
 const DAY_MS = 86_400_000;
@@ -106,9 +108,23 @@ const pairResults = (
 };
 
 /** SQLite's own integrity check, and whether this engine knows the schema. */
-export const checkDatabases: Check = ({ config }) => {
-  checkDatabase(config.store.path);
-  if (!statsOf(config.audit.path)) return [ok('the credentials are sound; there is no audit log yet')];
-  checkDatabase(config.audit.path, AUDIT_MIGRATIONS);
-  return [ok('credentials and audit log are sound')];
+export const checkDatabases: Check = ({ config: { store, audit, records } }) => {
+  const check = (path: string, migrations?: readonly Migration[]) => {
+    try {
+      if (statsOf(path)) checkDatabase(path, migrations);
+      return [];
+    } catch (thrown) {
+      return [faultFrom(thrown)];
+    }
+  };
+  const aside = asideOf(records.path);
+  const results = [
+    ...(statsOf(store.path) ? check(store.path) : [fault(`there is no ${store.path}: init makes one`)]),
+    ...check(audit.path, AUDIT_MIGRATIONS),
+    ...(records.enabled ? check(records.path, RECORDS_MIGRATIONS) : []),
+    ...(statsOf(aside)
+      ? [warning(`${aside} holds records that were damaged: look at it, or remove it`)]
+      : []),
+  ];
+  return orOk(results, 'credentials, audit log and records are sound');
 };

@@ -1,7 +1,7 @@
 /**
  * `doctor`: looks an engine over, from its files to a stream through it, and says a verdict a line.
  *
- * Invariant: it changes nothing but for the round trip, which makes a token for a minute and revokes it. A check that cannot be made is a
+ * Invariant: it changes nothing but for what goes through an agent, for which it makes a short-lived token and revokes it. A check that cannot be made is a
  * verdict too; the exit code is 1 when there is a fault.
  */
 import { type Command, Option } from 'commander';
@@ -10,6 +10,7 @@ import { createClock } from '../base/time.ts';
 import type { LoadedConfig } from '../config/load.ts';
 import type { CliContext } from './context.ts';
 import { CONFIG_FLAG, configOf, printTable } from './credential-access.ts';
+import { checkFirstByte, checkUpload, checkWebSocket } from './doctor-deep.ts';
 import { checkEngine, checkRoundTrip } from './doctor-engine.ts';
 import { checkCertificates, checkClock, checkDatabases, checkPermissions } from './doctor-files.ts';
 import { checkDisk, checkDns, checkOpenFiles, checkPostQuantum } from './doctor-system.ts';
@@ -28,11 +29,19 @@ const CHECKS: Readonly<Record<string, Check>> = {
   engine: checkEngine,
   'round-trip': checkRoundTrip,
 };
+/** These take a minute and a hundred megabytes of traffic, so somebody must ask for them. */
+const DEEP_CHECKS: Readonly<Record<string, Check>> = {
+  'first-byte': checkFirstByte,
+  upload: checkUpload,
+  websocket: checkWebSocket,
+};
+const ALL_CHECKS = { ...CHECKS, ...DEEP_CHECKS };
 
 interface Flags {
   readonly config?: string;
   readonly output: 'text' | 'json';
   readonly only?: string[];
+  readonly deep?: boolean;
 }
 
 /** Adds the command. */
@@ -42,8 +51,12 @@ export const registerDoctor = (program: Command, context: CliContext): void => {
     .description('check this engine: files, names, certificates, databases, and a stream through it')
     .addOption(new Option('-o, --output <format>', 'text or json').choices(['text', 'json']).default('text'))
     .option(
+      '--deep',
+      'also send events, an upload of 100 MB and a WebSocket that is silent for a minute through an agent',
+    )
+    .option(
       '--only <check>',
-      `repeatable; all if none is given: ${Object.keys(CHECKS).join(', ')}`,
+      `repeatable, instead of all: ${Object.keys(ALL_CHECKS).join(', ')}`,
       (name: string, earlier: string[] = []): string[] => [...earlier, name],
     )
     .option(...CONFIG_FLAG)
@@ -51,8 +64,8 @@ export const registerDoctor = (program: Command, context: CliContext): void => {
 };
 
 const examine = async (flags: Flags, context: CliContext): Promise<void> => {
-  const names = flags.only ?? Object.keys(CHECKS);
-  const unknown = names.find((name) => !Object.hasOwn(CHECKS, name));
+  const names = flags.only ?? Object.keys(flags.deep ? ALL_CHECKS : CHECKS);
+  const unknown = names.find((name) => !Object.hasOwn(ALL_CHECKS, name));
   if (unknown !== undefined) throw fail('USAGE', { problem: `There is no check ${unknown}` });
   const loaded = configOf(flags, context);
   const findings = (await findingsOf(names, loaded, context)).flat();
@@ -65,6 +78,8 @@ const examine = async (flags: Flags, context: CliContext): Promise<void> => {
   if (faultCount > 0) throw fail('DOCTOR_FOUND', { count: faultCount });
 };
 
+const checkOf = (name: string): Check | undefined => ALL_CHECKS[name as keyof typeof ALL_CHECKS];
+
 const findingsOf = async (
   names: readonly string[],
   loaded: LoadedConfig,
@@ -74,7 +89,7 @@ const findingsOf = async (
   const found: Finding[][] = [];
   for (const check of names) {
     const results = await Promise.resolve()
-      .then(() => CHECKS[check]?.({ ...loaded, clock, context }))
+      .then(() => checkOf(check)?.({ ...loaded, clock, context }))
       .catch((thrown: unknown) => [faultFrom(thrown)]);
     found.push((results ?? []).map((result) => ({ check, ...result })));
   }

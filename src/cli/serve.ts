@@ -1,4 +1,4 @@
-/** `serve`: runs the engine until it is told to stop; SIGHUP has it read its configuration again. */
+/** `serve`: runs the engine until it is told to stop; SIGHUP, or another file, has it read its configuration again. */
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
@@ -7,6 +7,7 @@ import { createClock } from '../base/time.ts';
 import { configPathFrom, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
 import { createEngine, type Engine } from '../engine.ts';
+import { watchConfig } from './config-watch.ts';
 import type { CliContext } from './context.ts';
 import { changeFrom } from './reload.ts';
 
@@ -21,17 +22,25 @@ export const registerServe = (program: Command, context: CliContext): void => {
     .action(async ({ config: flag }: { config?: string }, { args: [word] }: Command) => {
       if (word !== undefined) throw fail('USAGE', { problem: `There is no command ${word}` });
       const source = { path: configPathFrom({ flag, env: context.env }), env: context.env };
+      const clock = createClock();
+      const readAgain = () => {
+        running = reload(engine, running, source, log);
+      };
+      // Before it is read: what is saved meanwhile is another file.
+      const watch = watchConfig(clock, source.path, readAgain);
       const { config, warnings } = loadConfig(source);
       const log = createLogger(config.engine.log_level);
       for (const warning of warnings) log.warn({}, warning);
-      const engine = createEngine(config, { clock: createClock(), log });
-      // Before it listens: until somebody hears it, the signal ends the process.
+      const engine = createEngine(config, { clock, log });
       let running = config;
+      // Before it listens: until somebody hears it, the signal ends the process.
       context.onHangup(() => {
-        running = reload(engine, running, source, log);
+        watch.markRead();
+        readAgain();
       });
       await engine.start();
       if (!context.stopSignal.aborted) await once(context.stopSignal, 'abort');
+      watch.stop();
       await engine.stop();
     });
 };

@@ -13,7 +13,7 @@ import { CONFIG_FIELDS, CONFIG_SECTIONS, fieldAt } from './fields.ts';
 import { type Environment, overridesFrom } from './overrides.ts';
 import { type Config, configSchema } from './schema.ts';
 import { isTree, type Tree, valueAt } from './tree.ts';
-import { readYaml, type YamlSource, yamlFrom } from './yaml-source.ts';
+import { inlineYamlFrom, readYaml, type YamlSource, yamlFrom } from './yaml-source.ts';
 
 /** A configuration and where it came from. */
 export interface LoadedConfig {
@@ -24,6 +24,8 @@ export interface LoadedConfig {
   readonly dir: string;
   /** Sentences for the operator about things that work and are hardly meant. */
   readonly warnings: readonly string[];
+  /** Where a setting was set, by its key: `line 4`, or its variable; undefined where it is the default. */
+  originOf(key: string): string | undefined;
 }
 
 /** The file that `--config` names, else RSTREAM_ENGINE_CONFIG, else config.yaml in the working directory. */
@@ -40,11 +42,11 @@ export const loadConfig = ({ path, env }: { path: string; env: Environment }): L
   const source = readSource(absolute);
   if (source.faults.length > 0) throw invalid(source.faults);
 
-  const { config, warnings } = build(source, env, dir);
+  const { config, warnings, originOf } = build(source, env, dir);
   const holdsSecret = CONFIG_FIELDS.some(({ isSecret, key }) => isSecret && source.lineOf(key) !== undefined);
   if (holdsSecret && source.isReadByOthers)
     warnings.push(`${absolute} holds a secret and every user of this machine can read it: chmod 600 it`);
-  return { config, path: absolute, dir, warnings };
+  return { config, path: absolute, dir, warnings, originOf };
 };
 
 /**
@@ -58,6 +60,9 @@ export const configFromObject = (
 
 /** The effective configuration as YAML, secrets masked. */
 export const describeConfig = (config: Config): string => yamlFrom(config);
+
+/** A value as YAML writes it on one line, secrets masked. */
+export const describeValue = (value: unknown): string => inlineYamlFrom(value);
 
 const invalid = (faults: readonly string[], cause?: unknown) =>
   fail('CONFIG_INVALID', { faults: faults.map((fault) => `  ${fault}`).join('\n') }, cause);
@@ -77,7 +82,7 @@ const build = (source: Omit<YamlSource, 'faults'>, env: Environment, dir: string
     ...overrides.faults,
   ];
   if (faults.length > 0 || !result.success) throw invalid(faults);
-  return { config: result.data, warnings: [...overrides.warnings] };
+  return { config: result.data, warnings: [...overrides.warnings], originOf };
 };
 
 /** A copy with every section present, the environment laid over it, and paths that start at `dir`. */

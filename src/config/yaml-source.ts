@@ -41,6 +41,10 @@ const OTHERWISE = 'this is not valid YAML; texts that begin with a bracket or a 
 export const yamlFrom = (settings: Readonly<Record<string, unknown>>): string =>
   stringify(settings, { lineWidth: 0 });
 
+/** A value on one line. */
+export const inlineYamlFrom = (value: unknown): string =>
+  stringify(value, { collectionStyle: 'flow', lineWidth: 0 }).trimEnd();
+
 /** Reads a text; never throws. */
 export const readYaml = (text: string): YamlSource => {
   const counter = new LineCounter();

@@ -3,7 +3,7 @@
  *
  * Flow: engine.ts hands in every record when its exchange is over; what is kept of it waits in a bounded queue for the next batch.
  * Invariant: no query, no header but the user agent, and nothing that a downstream sent as proof is ever kept. A full queue, or a
- * disk that fails, costs records and nothing else: what is lost is counted, and said once.
+ * disk that fails, costs records and nothing else: what is lost is counted, and said once. A damaged file is set aside, and a new one begun.
  * Limits: recordsQueuedMax, recordsBatchMax, recordsFlushMs, recordsRetryMs.
  */
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
@@ -11,6 +11,7 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { TrafficRecord } from '../base/record.ts';
 import type { Clock, Timer } from '../base/time.ts';
+import { asideOf, isDamage, setAside } from '../store/database.ts';
 import {
   type FoundRecord,
   openRecordsTable,
@@ -54,6 +55,7 @@ export const createRecords = (
   let keptCount = 0;
   let lostCount = 0;
   let failedAtMs: number | undefined;
+  let anewAtMs = Number.NEGATIVE_INFINITY;
   let isClosed = false;
 
   const opened = (): RecordsTable => {
@@ -69,8 +71,23 @@ export const createRecords = (
     table = undefined;
   };
 
+  /** A disk that damages one file after the other is one that fails. */
+  const startAnew = (damage: unknown) => {
+    if (!isDamage(damage) || clock.elapsed() - anewAtMs < LIMITS.recordsRetryMs) throw damage;
+    table?.close();
+    table = undefined;
+    setAside(options.path);
+    anewAtMs = clock.elapsed();
+    log.error({ path: options.path, aside: asideOf(options.path) }, 'damaged records were set aside');
+  };
+
   const append = (batch: readonly StoredRecord[]) => {
-    opened().append(batch, clock.now());
+    try {
+      opened().append(batch, clock.now());
+    } catch (thrown) {
+      startAnew(thrown);
+      opened().append(batch, clock.now());
+    }
     keptCount += batch.length;
     if (failedAtMs !== undefined) log.info({ lostCount }, 'records are kept again');
     failedAtMs = undefined;

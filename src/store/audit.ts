@@ -4,8 +4,8 @@
  * Flow: the command line and the engine's doors `record`; `audit list` and `audit verify` read. It has a file of its own, which several
  * processes may write at once.
  * Invariant: each entry's hash covers the entry before it, so that nothing in between can be changed or left out unseen; what the caps
- * remove is anchored by the hash of the last entry that went. A log that cannot be written is told to `onFault` and stops nothing: with a
- * full disk credentials can still be revoked.
+ * remove is anchored by the hash of the last entry that went. A log that cannot be written is told to `onFault`, with the event, and stops
+ * nothing. A damaged one is never replaced: it may be the trace of somebody, and is the operator's to look at and to move away.
  * Limits: sizeBytesMax and ageMsMax (options), auditTextCharsMax for each text.
  */
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
@@ -97,13 +97,18 @@ const PRUNE_EVERY = 64;
 
 /** The log of an engine; nothing is opened before it is needed. */
 export const createAuditLog = (
-  { clock, onFault }: { clock: Clock; onFault: (error: EngineError) => void },
+  { clock, onFault }: { clock: Clock; onFault: (error: EngineError, event: AuditEvent) => void },
   options: AuditOptions,
 ): AuditLog => {
   let opened: Database | undefined;
   const database = (mode: 'open' | 'create'): Database => {
     opened ??= openDatabase({ path: options.path, mode, migrations: AUDIT_MIGRATIONS });
     return opened;
+  };
+
+  const close = (): void => {
+    opened?.close();
+    opened = undefined;
   };
 
   const append = (event: AuditEvent): void =>
@@ -133,7 +138,9 @@ export const createAuditLog = (
       try {
         append(event);
       } catch (thrown) {
-        onFault(engineErrorFrom(thrown));
+        onFault(engineErrorFrom(thrown), event);
+        // The next event finds the file that lies there then, which may be another one.
+        close();
       }
     },
     list: (countMax, before = Number.MAX_SAFE_INTEGER) =>
@@ -147,10 +154,7 @@ export const createAuditLog = (
         )
         .map(({ name, ...entry }) => (name === null ? entry : { ...entry, name })),
     verify: () => database('open').use(verifyChain),
-    close() {
-      opened?.close();
-      opened = undefined;
-    },
+    close,
   };
 };
 

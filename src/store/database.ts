@@ -6,7 +6,7 @@
  * Invariant: the file and its -wal and -shm are readable and writable by their owner only, from the first moment they exist; a
  * database is never left between two schema versions; SQLite's own failures leave as STORE_UNAVAILABLE with a plain sentence.
  */
-import { chmodSync, closeSync, mkdirSync, openSync, statSync } from 'node:fs';
+import { chmodSync, closeSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import Sqlite from 'better-sqlite3';
 import { EngineError, fail } from '../base/errors.ts';
@@ -104,12 +104,27 @@ export const openDatabase = ({
   return {
     path,
     use: (work) => guard(() => work(connection)),
-    transact: (work) => guard(() => connection.transaction(() => work(connection)).immediate()),
+    transact: (work) =>
+      guard(() => withRoom(connection, () => connection.transaction(() => work(connection)).immediate())),
     dataVersion: () => guard(() => readDataVersion.get() ?? 0),
     close: () => {
       connection.close();
     },
   };
+};
+
+/**
+ * Tries once more where the disk is full: what the -wal holds moves into the file first, where it mostly has its place already, and the room of
+ * the -wal serves again. That is enough to revoke a credential beside a running engine.
+ */
+const withRoom = <Result>(connection: Connection, transact: () => Result): Result => {
+  try {
+    return transact();
+  } catch (thrown) {
+    if ((thrown as NodeJS.ErrnoException).code !== 'SQLITE_FULL') throw thrown;
+    connection.pragma('wal_checkpoint(RESTART)');
+    return transact();
+  }
 };
 
 /** Copies a database as it is at one moment, beside those who write to it, and checks the copy. Throws STORE_UNAVAILABLE. */
@@ -176,6 +191,29 @@ const assertKnown = (path: string, connection: Connection, migrations: readonly 
   const known = migrations.at(-1)?.number ?? 0;
   if (found > known) throw fail('STORE_TOO_NEW', { path, found, known });
   return { found, known };
+};
+
+/** Whether a fault of a database means that its file is none, or no longer: it will not pass by itself. */
+export const isDamage = (thrown: unknown): boolean => {
+  const { code = '' } = ((thrown as Error | undefined)?.cause ?? {}) as NodeJS.ErrnoException;
+  return /^SQLITE_(?:CORRUPT|NOTADB)/.test(code);
+};
+
+/** Where {@link setAside} puts a damaged database. */
+export const asideOf = (path: string): string => `${path}.damaged`;
+
+/**
+ * Moves a damaged database, which nobody has open, out of the way; an earlier one gives way, so that there is never more than one.
+ * @throws STORE_UNAVAILABLE
+ */
+export const setAside = (path: string): void => {
+  try {
+    renameSync(path, asideOf(path));
+    // They belong to no file that may come after it.
+    for (const suffix of ['-wal', '-shm']) rmSync(path + suffix, { force: true });
+  } catch (thrown) {
+    throw faultFrom(path, thrown);
+  }
 };
 
 /** Bytes that a database takes on the disk, with what has not moved into its file yet; 0 as long as there is none. */

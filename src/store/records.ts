@@ -119,7 +119,7 @@ const COLUMNS = {
 } as const satisfies Record<keyof StoredRecord, string>;
 const NAMES = Object.keys(COLUMNS) as (keyof StoredRecord)[];
 
-const MIGRATIONS: readonly Migration[] = [
+export const RECORDS_MIGRATIONS: readonly Migration[] = [
   {
     number: 1,
     reason:
@@ -131,7 +131,7 @@ const MIGRATIONS: readonly Migration[] = [
 /** Opens the file, or makes it. Throws STORE_UNAVAILABLE or STORE_TOO_NEW. */
 export const openRecordsTable = (options: RecordsOptions): RecordsTable => {
   const { path } = options;
-  const database = openDatabase({ path, mode: 'create', migrations: MIGRATIONS, isExpendable: true });
+  const database = openDatabase({ path, mode: 'create', migrations: RECORDS_MIGRATIONS, isExpendable: true });
   const insert = database.use((connection) =>
     connection.prepare(
       `INSERT INTO records (id, ${NAMES.join(', ')}) VALUES (?, ${NAMES.map(() => '?').join(', ')})`,

@@ -42,6 +42,12 @@ const makeSystem = (t: TestContext) => {
 };
 
 const PROGRAM = 'usr/local/bin/rstream-engine-ce';
+const SHELL_FILES = [
+  'usr/local/share/man/man1/rstream-engine-ce.1',
+  'usr/local/share/bash-completion/completions/rstream-engine-ce',
+  'usr/local/share/zsh/site-functions/_rstream-engine-ce',
+  'usr/local/share/fish/vendor_completions.d/rstream-engine-ce.fish',
+];
 const DATA = 'var/lib/rstream-engine';
 const UNIT = 'etc/systemd/system/rstream-engine.service';
 
@@ -55,6 +61,7 @@ test('installs program, user, data and unit; a second time it changes nothing; i
     [PROGRAM, 0o755, '0'],
     [UNIT, 0o644, '0'],
     [DATA, 0o700, uid],
+    ...SHELL_FILES.map((path) => [path, 0o644, '0'] as const),
   ] as const) {
     const stats = statSync(at(path));
     assert.deepEqual([stats.mode & 0o777, String(stats.uid)], [mode, owner], path);
@@ -101,9 +108,10 @@ test('--uninstall keeps the data, --purge does not', (t) => {
   assert.equal(install('--host', 'edge.example.com').status, 0);
   assert.match(install('--uninstall').output, /kept \/var\/lib\/rstream-engine/);
   assert.deepEqual(
-    [PROGRAM, UNIT, DATA].map((path) => existsSync(at(path))),
-    [false, false, true],
+    [PROGRAM, UNIT, ...SHELL_FILES].filter((path) => existsSync(at(path))),
+    [],
   );
+  assert.ok(existsSync(at(DATA)));
   assert.equal(install('--uninstall', '--purge').status, 0);
   assert.ok(!existsSync(at(DATA)));
   assert.equal(readFileSync(at('etc/passwd'), 'utf8'), '');

@@ -1,6 +1,6 @@
 /** Records wait in a bounded queue, go to the disk in batches, and never in the way of what they are about. */
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fail } from '../../src/base/errors.ts';
@@ -129,14 +129,52 @@ describe('a disk that fails', () => {
     assert.equal(openCount, 1);
     assert.equal(records.lostCount, 10);
   });
+});
 
-  test('and a file that is no database, stop nothing', (t) => {
+describe('a damaged file', () => {
+  const NOTES = 'these are notes\n'.repeat(300);
+
+  test('is set aside, told of, and a new one begun: no record is lost', (t) => {
     const path = join(makeTemporaryDirectory(t), 'records.db');
-    writeFileSync(path, 'these are notes\n'.repeat(300));
+    writeFileSync(path, NOTES);
+    writeFileSync(`${path}-wal`, 'a rest');
     const { records, keep, settle, log } = start(t, { path });
+    keep(3);
+    settle();
+    assert.deepEqual([records.keptCount, records.lostCount], [3, 0]);
+    assert.equal(records.search({ limit: 10 }).length, 3);
+    assert.equal(readFileSync(`${path}.damaged`, 'utf8'), NOTES);
+    assert.deepEqual(
+      log.lines.map(({ message }) => message),
+      ['damaged records were set aside'],
+    );
+  });
+
+  test('is noticed also where its first page is sound', (t) => {
+    const { records: earlier, keep: keepEarlier, path } = start(t);
+    keepEarlier(LIMITS.recordsBatchMax);
+    earlier.close();
+    writeFileSync(path, readFileSync(path).fill(0x5a, 4_096));
+    const { records, keep, settle } = start(t, { path });
     keep(1);
     settle();
-    assert.equal(records.lostCount, 1);
-    assert.match(String(log.withCode('STORE_UNAVAILABLE')[0]?.fields.error), /not an SQLite database/);
+    assert.deepEqual([records.keptCount, records.lostCount], [1, 0]);
+    assert.ok(existsSync(`${path}.damaged`));
+  });
+
+  test('that is damaged again at once is a disk that fails, and is left alone for a while', (t) => {
+    const path = join(makeTemporaryDirectory(t), 'records.db');
+    let openCount = 0;
+    const { records, keep, clock, log } = start(t, { path }, (options) => {
+      openCount += 1;
+      writeFileSync(path, NOTES);
+      return openRecordsTable(options);
+    });
+    for (let round = 0; round < 10; round += 1) {
+      keep(1);
+      clock.advance(LIMITS.recordsFlushMs);
+    }
+    assert.deepEqual([openCount, records.lostCount], [2, 10]);
+    assert.equal(log.withCode('STORE_UNAVAILABLE').length, 1);
   });
 });

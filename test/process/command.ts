@@ -12,11 +12,11 @@ import { fileURLToPath } from 'node:url';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const { RSTREAM_TEST_EXECUTABLE: EXECUTABLE } = process.env;
-// The binary, where the tests are run for it; otherwise the source.
-const [PROGRAM, FLAGS] =
+/** What runs the command line: the binary, where the tests are run for it; otherwise the source. */
+export const COMMAND: readonly [string, ...string[]] =
   EXECUTABLE === undefined
-    ? [process.execPath, ['--import', import.meta.resolve('tsx'), MAIN]]
-    : [resolve(EXECUTABLE), []];
+    ? [process.execPath, '--import', import.meta.resolve('tsx'), MAIN]
+    : [resolve(EXECUTABLE)];
 // A start costs about a second of CPU, and several of them share a busy machine.
 const WAIT_MS_MAX = 30_000;
 
@@ -24,6 +24,8 @@ export interface CommandOptions {
   /** Added to PATH, which is all that the process gets of our environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** A program that runs the command, with its arguments: `unshare -m`. */
+  readonly within?: readonly string[];
 }
 
 export interface RunningCommand {
@@ -43,9 +45,10 @@ export interface RunningCommand {
 export const startCommand = (
   t: TestContext,
   args: readonly string[],
-  { env = {}, cwd }: CommandOptions = {},
+  { env = {}, cwd, within: runner = [] }: CommandOptions = {},
 ): RunningCommand => {
-  const child = spawn(PROGRAM, [...FLAGS, ...args], {
+  const [program = '', ...words] = [...runner, ...COMMAND, ...args];
+  const child = spawn(program, words, {
     env: { PATH: process.env.PATH ?? '', ...env },
     ...(cwd !== undefined && { cwd }),
   });
@@ -65,7 +68,7 @@ export const startCommand = (
   });
   const kill = (signal: NodeJS.Signals) => {
     child.kill(signal);
-    return within(ended, `the end of ${args[0]}`);
+    return inTime(ended, `the end of ${args[0]}`);
   };
   t.after(() => kill('SIGKILL'));
 
@@ -84,7 +87,7 @@ export const startCommand = (
         const match = pattern.exec(transcript());
         if (match) return match;
         assert.ok(!isOver, `${args[0]} ended and never said ${pattern}, but:${transcript()}`);
-        await within(once(child, 'said'), `${args[0]} to say ${pattern}; it said:${transcript()}`);
+        await inTime(once(child, 'said'), `${args[0]} to say ${pattern}; it said:${transcript()}`);
       }
     },
     kill,
@@ -95,11 +98,11 @@ export const startCommand = (
 export const runCommand = async (t: TestContext, args: readonly string[], options?: CommandOptions) => {
   const command = startCommand(t, args, options);
   command.child.stdin.end();
-  const code = await within(command.ended, `the end of ${args[0]}`);
+  const code = await inTime(command.ended, `the end of ${args[0]}`);
   return { code, stdout: command.stdout, stderr: command.stderr };
 };
 
-const within = async <T>(promise: Promise<T>, what: string): Promise<T> => {
+const inTime = async <T>(promise: Promise<T>, what: string): Promise<T> => {
   let timeout: NodeJS.Timeout | undefined;
   const expired = new Promise<never>((_, reject) => {
     timeout = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), WAIT_MS_MAX);

@@ -10,9 +10,13 @@ import { runCommand, startCommand } from './command.ts';
 import { makeInstance } from './instance.ts';
 
 describe('the command line', { concurrency: true }, () => {
-  test('version prints the version alone', async (t) => {
-    const { code, stdout, stderr } = await runCommand(t, ['version']);
-    assert.deepEqual([code, stdout, stderr], [0, `${VERSION}\n`, '']);
+  test('version is the first word of one line; the commit and the runtime follow', async (t) => {
+    for (const word of ['version', '--version']) {
+      const { code, stdout, stderr } = await runCommand(t, [word]);
+      assert.deepEqual([code, stderr], [0, '']);
+      assert.equal(stdout.split(' ')[0], VERSION);
+      assert.match(stdout, /^\S+ \((?:commit [0-9a-f]{12}, )?Node [\d.]+, OpenSSL \S+, linux \w+\)\n$/);
+    }
   });
 
   test('help lists every command', async (t) => {
@@ -23,6 +27,7 @@ describe('the command line', { concurrency: true }, () => {
       'init',
       'quickstart',
       'check-config',
+      'config',
       'token',
       'app',
       'cert',
@@ -34,6 +39,8 @@ describe('the command line', { concurrency: true }, () => {
       'admin',
       'forward',
       'dial',
+      'completion',
+      'man',
       'licenses',
       'version',
     ])

@@ -1,7 +1,7 @@
-/** SIGHUP on a running engine, and the second SIGTERM on a stopping one. */
+/** SIGHUP and another configuration file on a running engine, and the second SIGTERM on a stopping one. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { appendFileSync, readFileSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type TestContext, test } from 'node:test';
 import { fetchThrough, startRequest } from '../support/downstream.ts';
@@ -66,6 +66,31 @@ test('SIGHUP puts rules into force beside a running download, names what must wa
   await engine.says(/"changed":\["policy\.published_protocols","policy\.trusted_ips"\]/);
   assert.equal(await statusOf(), 403);
   assert.doesNotMatch(agent.stderr, /Offline/, 'the agent has not noticed anything');
+});
+
+test('a file that was replaced is read without a signal; a broken one is told of once and changes nothing', async (t) => {
+  const { instance, engine, response, finish, statusOf } = await startDownload(t);
+  const { config } = instance.files;
+  const before = readFileSync(config, 'utf8');
+  const replace = (text: string) => {
+    writeFileSync(`${config}.new`, text);
+    renameSync(`${config}.new`, config);
+  };
+
+  replace(`${before}policy: {trusted_ips: nonsense}\n`);
+  await engine.says(/"msg":"the configuration was not reloaded, and nothing has changed"/);
+  assert.equal(await statusOf(), 200);
+
+  replace(`${before}policy: {trusted_ips: [127.0.0.0/8]}\nlimits: {connections: 100}\n`);
+  await engine.says(/"changed":\["policy\.trusted_ips"\],"msg":"the configuration was reloaded"/);
+  assert.equal(await statusOf(), 200);
+  finish();
+  assert.equal(String(await readToEnd(response)), 'first half, second half');
+
+  replace(`${before}policy: {trusted_ips: [192.0.2.0/24]}\n`);
+  await engine.says(/"changed":\["policy\.trusted_ips"\][\s\S]*"changed":\["policy\.trusted_ips"\]/);
+  assert.equal(await statusOf(), 403);
+  assert.equal(engine.stderr.match(/was not reloaded/g)?.length, 1);
 });
 
 test('a second SIGTERM ends the drain', async (t) => {

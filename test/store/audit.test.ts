@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import Sqlite from 'better-sqlite3';
 import type { EngineError } from '../../src/base/errors.ts';
-import { createAuditLog } from '../../src/store/audit.ts';
+import { type AuditEvent, createAuditLog } from '../../src/store/audit.ts';
 import { createFakeClock } from '../support/clock.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -14,10 +14,10 @@ const EVENT = { actor: 'cli:alice', action: 'pat.revoke', object: 'crd_1', origi
 const setUp = (t: TestContext, { sizeBytesMax = 2 ** 30, ageMsMax = 365 * DAY_MS } = {}) => {
   const path = join(makeTemporaryDirectory(t), 'audit.db');
   const clock = createFakeClock();
-  const faults: EngineError[] = [];
+  const faults: (EngineError & { event: AuditEvent })[] = [];
   const open = () => {
     const audit = createAuditLog(
-      { clock, onFault: (error) => faults.push(error) },
+      { clock, onFault: (error, event) => faults.push(Object.assign(error, { event })) },
       { path, sizeBytesMax, ageMsMax },
     );
     t.after(() => audit.close());
@@ -120,8 +120,21 @@ describe('an audit log that cannot be written', () => {
     const { audit, faults, path } = setUp(t);
     writeFileSync(path, 'somebody wrote this here', { mode: 0o600 });
     audit.record(EVENT);
-    assert.equal(faults.length, 1);
+    assert.deepEqual(
+      faults.map(({ event }) => event),
+      [EVENT],
+    );
+    assert.equal(readFileSync(path, 'utf8'), 'somebody wrote this here');
     assert.throws(() => audit.list(1), { code: 'STORE_UNAVAILABLE' });
+  });
+
+  test('begins anew where its operator moves a damaged one away, beside a running engine', (t) => {
+    const { audit, faults, path } = setUp(t);
+    writeFileSync(path, 'damaged', { mode: 0o600 });
+    audit.record(EVENT);
+    renameSync(path, `${path}.evidence`);
+    audit.record(EVENT);
+    assert.deepEqual([faults.length, audit.verify().count], [1, 1]);
   });
 
   test('is not made by reading it', (t) => {

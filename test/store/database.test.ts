@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { openDatabase } from '../../src/store/database.ts';
+import { asideOf, isDamage, openDatabase, setAside } from '../../src/store/database.ts';
 import type { Migration } from '../../src/store/migrations.ts';
 import { openTestDatabase } from '../support/store.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -121,6 +121,38 @@ describe('openDatabase', () => {
   });
 });
 
+describe('a damaged file', () => {
+  const makeDamaged = (t: Parameters<typeof makeTemporaryDirectory>[0], text: string) => {
+    const path = join(makeTemporaryDirectory(t), 'engine.db');
+    for (const suffix of ['', '-wal', '-shm']) writeFileSync(path + suffix, text);
+    return path;
+  };
+  const faultOf = (work: () => unknown): unknown => {
+    try {
+      work();
+    } catch (thrown) {
+      return thrown;
+    }
+    return assert.fail('it did not throw');
+  };
+
+  test('is told apart from one that is missing or locked', (t) => {
+    const path = makeDamaged(t, 'damaged');
+    assert.ok(isDamage(faultOf(() => openDatabase({ path, mode: 'open' }))));
+    assert.ok(!isDamage(faultOf(() => openDatabase({ path: `${path}.missing`, mode: 'open' }))));
+    assert.ok(!isDamage(new Error('a bug')) && !isDamage(undefined));
+  });
+
+  test('is set aside with what belongs to it, over the one before', (t) => {
+    const path = makeDamaged(t, 'second');
+    writeFileSync(asideOf(path), 'first');
+    setAside(path);
+    assert.equal(readFileSync(asideOf(path), 'utf8'), 'second');
+    for (const suffix of ['', '-wal', '-shm']) assert.ok(!existsSync(path + suffix), suffix);
+    assert.throws(() => setAside(path), { code: 'STORE_UNAVAILABLE', message: /does not exist/ });
+  });
+});
+
 describe('an open database', () => {
   const openPair = (t: Parameters<typeof openTestDatabase>[0]) => {
     const path = join(makeTemporaryDirectory(t), 'engine.db');
@@ -175,6 +207,17 @@ describe('an open database', () => {
       code: 'STORE_UNAVAILABLE',
       message: /the system reports SQLITE_ERROR/,
     });
+  });
+
+  test('says plainly that the disk is full, and works on when there is room', (t) => {
+    const { one } = openPair(t);
+    const insert = (bytes: number) =>
+      one.transact((connection) => connection.prepare('INSERT INTO notes VALUES (?)').run('x'.repeat(bytes)));
+    one.use((connection) => connection.pragma('max_page_count = 4'));
+    assert.throws(() => insert(100_000), { code: 'STORE_UNAVAILABLE', message: /the disk is full/ });
+    insert(10);
+    one.use((connection) => connection.pragma('max_page_count = 1000'));
+    insert(100_000);
   });
 
   test('is one complete file after its last connection has closed, which may close twice', (t) => {

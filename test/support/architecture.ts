@@ -46,8 +46,8 @@ const PACKAGE_DOORS: Readonly<Record<string, readonly string[]>> = {
 const BUILTIN_DOORS: Readonly<Record<string, readonly string[]>> = {
   'node:tls': ['socket', 'agent'],
   'node:net': ['socket', 'agent', 'base/ip.ts'],
-  // The sample page of quickstart stands for somebody's web server: an upstream, not a part of the engine.
-  'node:http': ['edge', 'api', 'cli/sample-page.ts'],
+  // The sample page of quickstart and the service of doctor stand for somebody's web server: upstreams, not a part of the engine.
+  'node:http': ['edge', 'api', 'cli/sample-page.ts', 'cli/doctor-upstream.ts'],
   'node:http2': ['edge', 'api'],
   'node:https': [],
   'node:timers': ['base/time.ts'],

@@ -29,7 +29,7 @@ export interface EngineOptions {
   readonly settings?: Settings;
   /** Takes the place of an engine that was stopped: same port, same database. */
   readonly successorOf?: TestEngine;
-  /** The system's when left out. */
+  /** Of the engine, its agents and what makes credentials; the system's by default. */
   readonly clock?: Clock;
   /** What it shows, in place of the pair that all engines of a process share. */
   readonly certificates?: { readonly ca: string; readonly certFile: string; readonly keyFile: string };
@@ -63,10 +63,9 @@ export interface TestEngine {
 }
 
 export const startEngine = async (t: TestContext, options: EngineOptions = {}): Promise<TestEngine> => {
-  const { settings = {}, successorOf } = options;
+  const { settings = {}, successorOf, clock = createClock() } = options;
   const certificates = options.certificates ?? (await testCertificates());
   const directory = successorOf?.directory ?? makeTemporaryDirectory(t);
-  const clock = options.clock ?? createClock();
   const log = createLogRecorder();
   const databasePath = join(directory, 'engine.db');
   const config = configFromObject(
