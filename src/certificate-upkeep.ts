@@ -7,9 +7,11 @@
  * jumps, so that a calendar that does causes one attempt a look at most; one pair that fails waits longer and longer.
  * Limits: certificateUpkeepMs, certificateRenewalWaitMsMax, certificateWarningMs.
  */
+
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { engineErrorFrom, fail } from './base/errors.ts';
+import { isoFrom } from './base/instant.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import type { Metrics } from './base/metric-numbers.ts';
@@ -218,7 +220,7 @@ const tellOfRenewal = (
     log.debug({ certFile, code: error.code, error }, 'an attempt to renew the certificate failed');
     onExpiring(eventFrom('renewal_failed', certFile, pair, clock, error.message));
   } else {
-    const ends = certificates.current().map(({ expiresAt }) => new Date(expiresAt).toISOString());
+    const ends = certificates.current().map(({ expiresAt }) => isoFrom(expiresAt));
     log.info({ certFile, ends }, 'the local CA has renewed the certificate');
   }
 };

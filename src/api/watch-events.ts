@@ -5,7 +5,9 @@
  * Invariant: there are no other events: official clients leave at the first one that they do not know. None is called `updated`,
  * since agents and tunnels do not change while they are there.
  */
+
 import { z } from 'zod';
+import { isoFrom } from '../base/instant.ts';
 import { type ClientDto, clientSchema, type TunnelDto, tunnelSchema } from './dto.ts';
 
 const timeSchema = z.string().meta({ format: 'date-time', description: 'In UTC, with Z.' });
@@ -51,14 +53,14 @@ export type Change =
 
 /** @param nowMs milliseconds since 1970 */
 export const initialEventFrom = (clients: ClientDto[], tunnels: TunnelDto[], nowMs: number): InitialEvent => {
-  const now = new Date(nowMs).toISOString();
+  const now = isoFrom(nowMs);
   return { type: 'state.initial', created_at: now, object: { snapshot_at: now, clients, tunnels } };
 };
 
 /** @param nowMs milliseconds since 1970 */
 export const changeEventFrom = ({ side, isGone, item }: Change, nowMs: number): ChangeEvent => {
   const rest = {
-    created_at: new Date(nowMs).toISOString(),
+    created_at: isoFrom(nowMs),
     user_id: item.user_id,
     object: isGone ? { ...item, status: 'offline' as const } : item,
   };

@@ -4,10 +4,12 @@
  * Invariant: a one-time link goes to standard output once, and nowhere else; a password comes from standard input, never from an argument,
  * which other users of the machine can read.
  */
+
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
+import { isoFrom } from '../base/instant.ts';
 import { addressWithPort, isLoopbackAddress, splitListenAddress } from '../base/ip.ts';
 import { Secret } from '../base/secret.ts';
 import { createClock } from '../base/time.ts';
@@ -21,7 +23,6 @@ import {
   auditLogOf,
   CONFIG_FLAG,
   configOf,
-  isoFrom,
   printTable,
 } from './credential-access.ts';
 

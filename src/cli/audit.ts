@@ -1,17 +1,12 @@
 /** `audit list|verify`: the log of what was done to credentials. */
+
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
+import { isoFrom } from '../base/instant.ts';
 import { createClock } from '../base/time.ts';
 import type { AuditLog } from '../store/audit.ts';
 import type { CliContext } from './context.ts';
-import {
-  type AccessFlags,
-  auditLogOf,
-  CONFIG_FLAG,
-  configOf,
-  isoFrom,
-  printTable,
-} from './credential-access.ts';
+import { type AccessFlags, auditLogOf, CONFIG_FLAG, configOf, printTable } from './credential-access.ts';
 
 interface ListFlags extends AccessFlags {
   readonly limit: string;

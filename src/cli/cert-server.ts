@@ -3,10 +3,12 @@
  *
  * Invariant: keys are read to see that they fit, and are never printed.
  */
+
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
+import { isoFrom } from '../base/instant.ts';
 import { addressWithPort, splitListenAddress } from '../base/ip.ts';
 import { type Clock, createClock } from '../base/time.ts';
 import type { Config } from '../config/schema.ts';
@@ -90,7 +92,7 @@ const shapesFrom = (config: Config, clock: Clock) => {
 
 const standingShape = ({ source, renewsAt, obstacle }: Standing) => ({
   source,
-  ...(renewsAt !== undefined && { renews_at: new Date(renewsAt).toISOString() }),
+  ...(renewsAt !== undefined && { renews_at: isoFrom(renewsAt) }),
   ...(obstacle !== undefined && { renewal_obstacle: obstacle }),
 });
 

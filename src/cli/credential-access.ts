@@ -4,8 +4,10 @@
  * Flow: each command opens the store beside a running engine or without one, does one thing and closes it.
  * Invariant: everything that a command does to a credential, or fails to do, is in the audit log.
  */
+
 import { userInfo } from 'node:os';
 import { fail } from '../base/errors.ts';
+import { isoFrom } from '../base/instant.ts';
 import { PERMISSIONS } from '../base/principal.ts';
 import { type Clock, createClock } from '../base/time.ts';
 import { configPathFrom, type LoadedConfig, loadConfig } from '../config/load.ts';
@@ -132,8 +134,6 @@ export const rotationFrom = (
   graceMs: flags.grace === undefined ? 0 : durationFrom('--grace', flags.grace),
   ...(flags.expires !== undefined && { expiresAt: instantFrom(flags.expires, nowMs) }),
 });
-
-export const isoFrom = (ms: number): string => new Date(ms).toISOString();
 
 /** The record in the style of the Engine API: snake case, ISO dates, absent keys left out. */
 export const shapeFrom = (record: CredentialRecord, nowMs: number) => ({

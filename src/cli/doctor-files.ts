@@ -1,7 +1,9 @@
 /** The checks of `doctor` that look at files: who may read them, what time they are of, certificates, databases. */
+
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { readFileSync, type Stats, statSync } from 'node:fs';
 import { namesOf } from '../base/certificate-names.ts';
+import { isoFrom } from '../base/instant.ts';
 import { authorityOf } from '../server-certificates.ts';
 import { AUDIT_MIGRATIONS } from '../store/audit.ts';
 import { asideOf, checkDatabase } from '../store/database.ts';
@@ -18,7 +20,6 @@ const RENEWAL_OVERDUE_DAYS = 7;
 // Clocks of machines that share files may differ by so much.
 const CLOCK_SKEW_MS = 300_000;
 
-const isoOf = (ms: number): string => new Date(ms).toISOString();
 const statsOf = (path: string): Stats | undefined => statSync(path, { throwIfNoEntry: false });
 
 const pairsOf = ({ config }: CheckNeeds) => {
@@ -52,7 +53,7 @@ export const checkClock: Check = (needs) => {
   const written = [needs.path, needs.config.store.path].map((path) => statsOf(path)?.mtimeMs ?? 0);
   if (Math.max(...written) > nowMs + CLOCK_SKEW_MS)
     return [fault('the clock is behind the time at which files of the engine were written: set it')];
-  return [ok(`it is ${new Date(nowMs).toISOString()}`)];
+  return [ok(`it is ${isoFrom(nowMs)}`)];
 };
 
 /** Key and days of each certificate, the names of all together, and whether the engine renews it. */
@@ -97,10 +98,10 @@ const pairResults = (
   if (renewsAt !== undefined && nowMs - renewsAt > RENEWAL_OVERDUE_DAYS * DAY_MS && days >= 0)
     results.push(
       warning(
-        `${cert_file} should have been renewed on ${isoOf(renewsAt)}: see the log, and whether it can be written`,
+        `${cert_file} should have been renewed on ${isoFrom(renewsAt)}: see the log, and whether it can be written`,
       ),
     );
-  const renewal = renewsAt === undefined ? '' : `; the engine renews it from ${isoOf(renewsAt)} on`;
+  const renewal = renewsAt === undefined ? '' : `; the engine renews it from ${isoFrom(renewsAt)} on`;
   return orOk(
     results,
     `${cert_file} names ${namesOf(certificate).join(', ')}, for ${days} more days${renewal}`,

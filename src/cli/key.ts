@@ -1,13 +1,9 @@
 /** `key rotate`: a new key for the tokens that the engine signs, with an overlap in which old tokens can be replaced. */
+
 import type { Command } from 'commander';
+import { isoFrom } from '../base/instant.ts';
 import type { CliContext } from './context.ts';
-import {
-  type AccessFlags,
-  CONFIG_FLAG,
-  durationFrom,
-  isoFrom,
-  withCredentials,
-} from './credential-access.ts';
+import { type AccessFlags, CONFIG_FLAG, durationFrom, withCredentials } from './credential-access.ts';
 
 interface Flags extends AccessFlags {
   readonly overlap: string;

@@ -3,8 +3,10 @@
  *
  * Invariant: a token goes to standard output once, when it is made, and nowhere else.
  */
+
 import { type Command, Option } from 'commander';
 import { fail } from '../base/errors.ts';
+import { isoFrom } from '../base/instant.ts';
 import type { CliContext } from './context.ts';
 import {
   type Access,
@@ -12,7 +14,6 @@ import {
   CONFIG_FLAG,
   describe,
   durationFrom,
-  isoFrom,
   orderFrom,
   PERMISSION_FLAG,
   rotationFrom,

@@ -4,10 +4,12 @@
  * Flow: certificates.ts reads the files; the Admin API has what an operator uploads looked at by the same functions.
  * Invariant: what `pairFrom` returns can be used by TLS; no key is in any text that leaves here.
  */
+
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import { namesOf } from '../base/certificate-names.ts';
 import { fail } from '../base/errors.ts';
+import { isoFrom } from '../base/instant.ts';
 import { LIMITS } from '../base/limits.ts';
 
 /** A certificate chain and its key, known to fit each other. */
@@ -90,8 +92,8 @@ export const problemOfTime = (
   certName: string,
   nowMs: number,
 ): string | undefined => {
-  if (expiresAt <= nowMs) return `${certName} has expired (${new Date(expiresAt).toISOString()})`;
-  if (validFrom > nowMs) return `${certName} is not valid before ${new Date(validFrom).toISOString()}`;
+  if (expiresAt <= nowMs) return `${certName} has expired (${isoFrom(expiresAt)})`;
+  if (validFrom > nowMs) return `${certName} is not valid before ${isoFrom(validFrom)}`;
   return undefined;
 };
 

@@ -6,6 +6,7 @@
  * Invariant: the keys are in a file beside the database that its owner alone reads (or in the operator's environment), never in the
  * database: who gets a copy of that can sign nothing. A missing file whose tokens exist is a fault, not a reason for a new key.
  */
+
 import { createSecretKey, type KeyObject, randomBytes } from 'node:crypto';
 import {
   chmodSync,
@@ -21,6 +22,7 @@ import {
 } from 'node:fs';
 import { fail } from '../base/errors.ts';
 import { randomText } from '../base/ids.ts';
+import { isoFrom } from '../base/instant.ts';
 import type { Secret } from '../base/secret.ts';
 import type { Clock } from '../base/time.ts';
 import type { Database } from './database.ts';
@@ -114,7 +116,7 @@ export const createKeyRing = (needs: {
     rotate: (overlapMs) =>
       guarded(() => {
         const now = clock.now();
-        const validUntil = new Date(now + overlapMs).toISOString();
+        const validUntil = isoFrom(now + overlapMs);
         const kept = readKeys(path)
           .map((key) => ({ ...key, valid_until: earlier(key.valid_until, validUntil) }))
           .filter(({ valid_until }) => Date.parse(valid_until) > now);
@@ -135,7 +137,7 @@ const earlier = (a: string | undefined, b: string): string => (a !== undefined &
 
 const newKey = (clock: Clock, secret: Buffer = randomBytes(KEY_BYTES)): StoredKey => ({
   secret: secret.toString('base64url'),
-  created_at: new Date(clock.now()).toISOString(),
+  created_at: isoFrom(clock.now()),
 });
 
 const makeFirst = (path: string, database: Database, clock: Clock): void => {

@@ -1,8 +1,10 @@
 /**
  * Signs the tokens that the engine itself issues, with the claims that official clients read (protocol.md 9.1).
  */
+
 import { SignJWT } from 'jose';
 import { randomText } from '../base/ids.ts';
+import { isoFrom } from '../base/instant.ts';
 import type { Clock } from '../base/time.ts';
 import type { AuthTokenOrder } from './credential-order.ts';
 import type { CredentialRecord } from './credential-table.ts';
@@ -55,7 +57,7 @@ export const createTokenSigner = ({ clock, keyRing, engineHost }: TokenSignerNee
       ...(resources !== undefined && { resources }),
       sourceCredentialId: source.credentialId,
       ...(sourceUpdatedAt !== undefined && {
-        sourceCredentialUpdatedAt: new Date(sourceUpdatedAt).toISOString(),
+        sourceCredentialUpdatedAt: isoFrom(sourceUpdatedAt),
       }),
     })
       .setProtectedHeader(HEADER)

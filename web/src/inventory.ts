@@ -1,5 +1,12 @@
 /** What is connected, and what the messages of the engine make of it. */
-import type { Truth } from './truth-light.tsx';
+
+/** What is proved of a tunnel. */
+export interface Truth {
+  readonly state: 'online' | 'suspect' | 'down';
+  readonly last_proof_at?: string;
+  readonly how?: 'traffic' | 'probe';
+  readonly last_failure?: { readonly at: string; readonly code: string; readonly sentence: string };
+}
 
 export interface Tunnel {
   readonly id: string;
@@ -25,6 +32,7 @@ export interface Tunnel {
   /** Where the agent connects from. */
   readonly address?: string;
   readonly creation_date: string;
+  /** Absent where the engine does not probe. */
   readonly truth?: Truth;
 }
 

@@ -1,16 +1,9 @@
 /**
  * Whether a tunnel works, by proof: a colour, a word, and on demand when and how it was proved and what failed last.
  */
+import type { Truth } from './inventory.ts';
 import { Time } from './parts.tsx';
 import { S } from './strings.ts';
-
-/** As the Admin API tells it; absent where the engine does not probe. */
-export interface Truth {
-  readonly state: 'online' | 'suspect' | 'down';
-  readonly last_proof_at?: string;
-  readonly how?: 'traffic' | 'probe';
-  readonly last_failure?: { readonly at: string; readonly code: string; readonly sentence: string };
-}
 
 const COLOURS = { online: 'good', suspect: 'warn', down: 'bad' } as const;
 

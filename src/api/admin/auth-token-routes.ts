@@ -4,8 +4,10 @@
  * Invariant: never more than the source. A program mints from the token that it sends, whatever its permissions; a person with the role
  * admin names a stored credential. What is minted itself, or was signed elsewhere for a short time, mints nothing.
  */
+
 import { z } from 'zod';
 import { fail } from '../../base/errors.ts';
+import { isoFrom } from '../../base/instant.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Principal } from '../../base/principal.ts';
 import type { Credentials } from '../../store/credentials.ts';
@@ -63,7 +65,7 @@ export const authTokenRoutes = ({
           ...(body.resources !== undefined && { resources: body.resources }),
           expiresInSeconds: body.expires_in,
         });
-        return { token, expires_at: new Date(expiresAt).toISOString(), expires_in: body.expires_in };
+        return { token, expires_at: isoFrom(expiresAt), expires_in: body.expires_in };
       },
     }),
   ];

@@ -3,9 +3,11 @@
  *
  * Invariant: a private key is in the bundle that is fetched once, and nowhere else; its password is in the answer, and not in the link.
  */
+
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fail } from '../../base/errors.ts';
+import { isoFrom } from '../../base/instant.ts';
 import type { CredentialRecord } from '../../store/credentials.ts';
 import {
   type CredentialRoutesNeeds,
@@ -74,7 +76,7 @@ export const certificateRoutes = (
           ...shown(record),
           password: identity.archivePassword.reveal(),
           download_path: path,
-          download_expires_at: new Date(expiresAt).toISOString(),
+          download_expires_at: isoFrom(expiresAt),
         };
       },
     }),

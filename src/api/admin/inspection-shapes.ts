@@ -3,7 +3,9 @@
  *
  * Invariant: what was redacted shows as the mark that stands for it; bodies are in no shape, they are downloaded.
  */
+
 import { z } from 'zod';
+import { isoFrom } from '../../base/instant.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { CapturedBody } from '../../observe/captured-body.ts';
 import type { CapturedExchange } from '../../observe/captured-exchange.ts';
@@ -11,7 +13,6 @@ import type { InspectionState } from '../../observe/inspector.ts';
 
 const MINUTE_MS = 60_000;
 const instant = z.iso.datetime();
-const iso = (ms: number): string => new Date(ms).toISOString();
 const ms = z.number().meta({ description: 'Milliseconds from the start.' });
 
 export const inspectionOrderSchema = z.strictObject({
@@ -50,8 +51,8 @@ export const inspectionFrom = (
   { exchangesMax, bodyBytesMax }: InspectionBounds,
 ) => ({
   state: state?.kind ?? (isAvailable ? ('off' as const) : ('unavailable' as const)),
-  started_at: state && iso(state.startedAt),
-  ends_at: state && iso(state.endsAt),
+  started_at: state && isoFrom(state.startedAt),
+  ends_at: state && isoFrom(state.endsAt),
   count: state?.count ?? 0,
   dropped_count: state?.droppedCount ?? 0,
   bytes: state?.bytes ?? 0,
@@ -108,7 +109,7 @@ const tenthsOr = (value: number | undefined): number | undefined =>
 export const summaryFrom = (exchange: CapturedExchange) => ({
   id: exchange.id,
   number: exchange.number,
-  started_at: iso(exchange.startedAt),
+  started_at: isoFrom(exchange.startedAt),
   address: exchange.address,
   method: exchange.request.method,
   target: exchange.request.target,

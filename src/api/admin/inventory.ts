@@ -1,12 +1,12 @@
 /**
  * Tunnels and agents as the Admin API shows them: more than the Engine API tells, such as addresses and names of credentials.
  */
+import { isoFrom } from '../../base/instant.ts';
 import type { Truth } from '../../observe/probes.ts';
 import type { Credentials } from '../../store/credentials.ts';
 import type { TunnelRegistry } from '../../tunnel/registry.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
 import { type AgentView, dtoFromTunnel } from '../dto.ts';
-import { isoFrom } from './shapes.ts';
 import { truthFrom } from './truth.ts';
 
 /** An agent session, as the Admin API shows it; provided by control. */

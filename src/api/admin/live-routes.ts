@@ -1,7 +1,9 @@
 /**
  * What is going on right now: the overview, the tunnels and the agents, and how to end them.
  */
+
 import { fail } from '../../base/errors.ts';
+import { isoFrom } from '../../base/instant.ts';
 import type { Clock } from '../../base/time.ts';
 import type { TunnelRegistry } from '../../tunnel/registry.ts';
 import {
@@ -13,7 +15,7 @@ import {
 } from './inventory.ts';
 import { countedBy, listQuery, pageFrom, pageOf } from './listing.ts';
 import { type AdminRoute, route } from './route.ts';
-import { isoFrom as iso, listedAgentSchema, liveTunnelSchema, overviewSchema } from './shapes.ts';
+import { listedAgentSchema, liveTunnelSchema, overviewSchema } from './shapes.ts';
 
 export interface LiveRoutesNeeds extends InventoryNeeds {
   readonly clock: Clock;
@@ -62,7 +64,7 @@ const overviewRoute = (needs: LiveRoutesNeeds, { version }: LiveRoutesOptions): 
     return [...served, ...issued]
       .filter(({ expiresAt }) => expiresAt < clock.now() + AHEAD_MS)
       .sort((a, b) => a.expiresAt - b.expiresAt)
-      .map(({ expiresAt, ...rest }) => ({ ...rest, expires_at: iso(expiresAt) }));
+      .map(({ expiresAt, ...rest }) => ({ ...rest, expires_at: isoFrom(expiresAt) }));
   };
   const liveCount = (kind: CredentialKind) =>
     credentials
@@ -81,8 +83,8 @@ const overviewRoute = (needs: LiveRoutesNeeds, { version }: LiveRoutesOptions): 
       status: needs.isDraining() ? 'draining' : 'ready',
       version,
       engine: needs.engineAddress(),
-      started_at: iso(startedAt),
-      now: iso(clock.now()),
+      started_at: isoFrom(startedAt),
+      now: isoFrom(clock.now()),
       counts: {
         agents: needs.listAgents().length,
         tunnels: registry.list().length,

@@ -7,7 +7,9 @@
  * or timed while nobody watches.
  * Limits: adminWatchersMax, adminLiveTurnMs, watchKeepAliveMs; audience.ts.
  */
+
 import { type EngineError, fail } from '../../base/errors.ts';
+import { isoFrom } from '../../base/instant.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Principal } from '../../base/principal.ts';
@@ -28,7 +30,6 @@ import {
   tunnelFrom,
 } from './inventory.ts';
 import { createChanges, type LiveChange, type LiveNumbers, type LiveState } from './live-shapes.ts';
-import { isoFrom } from './shapes.ts';
 import { createTruthNews } from './truth.ts';
 
 export interface LiveNeeds extends InventoryNeeds {

@@ -4,8 +4,10 @@
  * Invariant: a viewer sees and ends no sessions but the own. Nobody removes or demotes the login that they ask with: a slip must not lock
  * the door from outside.
  */
+
 import { z } from 'zod';
 import { fail } from '../../base/errors.ts';
+import { isoFrom } from '../../base/instant.ts';
 import type { Admins } from '../../store/admins.ts';
 import type { AuditLog } from '../../store/audit.ts';
 import { listQuery, pageFrom, pageOf } from './listing.ts';
@@ -39,7 +41,7 @@ const linkShape = (
 ) => ({
   ...adminFromStore(record),
   link: `https://${ctx.req.headers.host}${linkPathFrom(link.reveal())}`,
-  link_expires_at: new Date(expiresAt).toISOString(),
+  link_expires_at: isoFrom(expiresAt),
 });
 
 export const peopleRoutes = (needs: PeopleRoutesNeeds): readonly AdminRoute[] => [

@@ -3,9 +3,11 @@
  *
  * Invariant: a key goes in and never out: no shape here has a place for one, and no refusal repeats what was sent.
  */
+
 import type { X509Certificate } from 'node:crypto';
 import { z } from 'zod';
 import { fail } from '../../base/errors.ts';
+import { isoFrom } from '../../base/instant.ts';
 import type { Clock } from '../../base/time.ts';
 import { type AdminRoute, route } from './route.ts';
 
@@ -65,7 +67,6 @@ export interface ServerCertificateRoutesNeeds {
 }
 
 const instant = z.iso.datetime();
-const iso = (ms: number): string => new Date(ms).toISOString();
 
 const linkSchema = z.object({
   subject: z.string(),
@@ -144,8 +145,8 @@ const linkFrom = (certificate: X509Certificate) => ({
   issuer: inLine(certificate.issuer),
   serial: certificate.serialNumber.toLowerCase(),
   fingerprint_sha256: fingerprintOf(certificate),
-  not_before: iso(Date.parse(certificate.validFrom)),
-  not_after: iso(Date.parse(certificate.validTo)),
+  not_before: isoFrom(Date.parse(certificate.validFrom)),
+  not_after: isoFrom(Date.parse(certificate.validTo)),
 });
 
 const stateAt = (nowMs: number, { validFrom, validTo }: X509Certificate) => {
@@ -165,7 +166,7 @@ const factsFrom = ({ chain, ...facts }: CertificateFacts, nowMs: number) => ({
 });
 
 const attemptFrom = ({ at, problem }: Attempt) => ({
-  at: iso(at),
+  at: isoFrom(at),
   ...(problem !== undefined && { problem }),
 });
 
@@ -175,7 +176,7 @@ const servedFrom = (served: ServedCertificate, index: number, nowMs: number) => 
   cert_file: served.certFile,
   key_file: served.keyFile,
   source: served.source,
-  ...(served.renewsAt !== undefined && { renews_at: iso(served.renewsAt) }),
+  ...(served.renewsAt !== undefined && { renews_at: isoFrom(served.renewsAt) }),
   ...(served.obstacle !== undefined && { renewal_obstacle: served.obstacle }),
   ...(served.lastRenewal && { last_renewal: attemptFrom(served.lastRenewal) }),
   etag: fingerprintOf(served.chain[0]),

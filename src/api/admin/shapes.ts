@@ -3,7 +3,9 @@
  *
  * Invariant: snake case, times in ISO 8601 and UTC, keys that are not set are left out; no shape here has a place for a secret.
  */
+
 import { z } from 'zod';
+import { isoFrom } from '../../base/instant.ts';
 import { ADMIN_ROLES, type Admin, type AdminSessionRow, type Login } from '../../store/admins.ts';
 import type { AuditEntry } from '../../store/audit.ts';
 import type { CredentialRecord } from '../../store/credentials.ts';
@@ -11,7 +13,6 @@ import { tunnelSchema } from '../dto.ts';
 import { truthSchema } from './truth.ts';
 
 const instant = z.iso.datetime();
-export const isoFrom = (ms: number): string => new Date(ms).toISOString();
 const isoOr = (ms: number | undefined): string | undefined => (ms === undefined ? undefined : isoFrom(ms));
 
 export const roleSchema = z.enum(ADMIN_ROLES);

@@ -1,11 +1,12 @@
 /**
  * What is proved of a tunnel, in the shape of the Admin API. The Engine API keeps the official enumeration, which knows no doubt.
  */
+
 import { z } from 'zod';
+import { isoFrom } from '../../base/instant.ts';
 import type { Truth } from '../../observe/probes.ts';
 import { TRUTH_STATES } from '../../observe/standing.ts';
 import type { Tunnel } from '../../tunnel/tunnel.ts';
-import { isoFrom } from './shapes.ts';
 
 const instant = z.iso.datetime();
 
