@@ -10,9 +10,14 @@ import { addressWithPort, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import type { Clock } from './base/time.ts';
+import type { ConfigFile } from './cli/config-file.ts';
 import type { Config } from './config/schema.ts';
 import type { AgentDoor } from './control/accept.ts';
+import type { History } from './observe/history.ts';
+import type { Records } from './observe/records.ts';
+import { createRecordsSearch } from './observe/records-search.ts';
 import { readPageFiles } from './page-files.ts';
+import { createPolicyDesk, type PolicyDeskNeeds } from './policy-desk.ts';
 import type { Arrivals } from './socket/arrivals.ts';
 import type { Certificates } from './socket/certificates.ts';
 import { createTlsPort } from './socket/tls-port.ts';
@@ -38,6 +43,13 @@ export interface AdminDoorNeeds {
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };
   engineAddress(): string;
+  /** Absent where none are kept. */
+  readonly records: Records | undefined;
+  readonly history: History;
+  readonly policies: PolicyDeskNeeds['policies'];
+  readonly configFile: ConfigFile | undefined;
+  countryOf(address: string): string | undefined;
+  running(): Config;
 }
 
 export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
@@ -51,6 +63,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
     clock,
     onEvent: (event) => audit.record(actors.complete(event)),
   });
+  const recordsSearch = createRecordsSearch(needs);
   const api = createAdminApi(
     {
       ...needs,
@@ -60,6 +73,9 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       disconnectAgent: (id) => door.disconnect(id, fail('CLOSED_BY_ADMIN')),
       certificateEnds: () => certificates.current().map(({ expiresAt }) => expiresAt),
       hosts: () => hosts,
+      recordsSearch,
+      recordCounts: () => needs.records,
+      policyDesk: createPolicyDesk({ ...needs, recordsSearch }),
     },
     {
       version: VERSION,

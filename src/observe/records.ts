@@ -15,10 +15,10 @@ import {
   type FoundRecord,
   openRecordsTable,
   type RecordsOptions,
-  type RecordsQuery,
   type RecordsTable,
   type StoredRecord,
 } from '../store/records.ts';
+import type { RecordsQuery, RecordsStride } from '../store/records-search.ts';
 import { storedFrom } from './stored-record.ts';
 
 export interface RecordsNeeds {
@@ -34,6 +34,9 @@ export interface Records {
   keep(record: TrafficRecord): void;
   /** The newest first; what waits for its batch is not found yet. Throws STORE_UNAVAILABLE, and ENGINE_DRAINING once closed. */
   search(query: RecordsQuery): FoundRecord[];
+  /** The same, but no further than a bounded number of rows at a time. */
+  stride(query: RecordsQuery): RecordsStride;
+  find(id: number): FoundRecord | undefined;
   readonly keptCount: number;
   /** Records that found the queue full or the disk failing. */
   readonly lostCount: number;
@@ -103,6 +106,8 @@ export const createRecords = (
     },
 
     search: (query) => opened().search(query),
+    stride: (query) => opened().stride(query),
+    find: (id) => opened().find(id),
 
     get keptCount() {
       return keptCount;

@@ -1,7 +1,7 @@
 /**
  * The SQL of records: what happened to exchanges and streams, in a capped file of its own.
  *
- * Flow: observe/records.ts appends batches and searches.
+ * Flow: observe/records.ts appends batches; records-search.ts finds.
  * Invariant: ids grow, and none is given twice as long as the file is open, so that a search can go on where it ended. A batch is a
  * bounded amount of work, also after the caps were lowered.
  * Limits: countMax and ageMsMax (options), recordsPrunedMax, recordsVacuumPagesMax, recordsFoundMax.
@@ -9,6 +9,7 @@
 import { LIMITS } from '../base/limits.ts';
 import { type Connection, type Database, openDatabase } from './database.ts';
 import type { Migration } from './migrations.ts';
+import { type RecordsQuery, type RecordsStride, strideThrough } from './records-search.ts';
 
 type Text = string | null;
 
@@ -55,18 +56,6 @@ export interface StoredRecord {
 /** A stored record with its number: the higher, the later. */
 export type FoundRecord = StoredRecord & { readonly id: number };
 
-/** What to look for; every field that is there must fit. */
-export interface RecordsQuery {
-  readonly host?: string;
-  readonly status?: number;
-  readonly code?: string;
-  readonly address?: string;
-  readonly tunnelId?: string;
-  /** Only what came before this record. */
-  readonly beforeId?: number;
-  readonly limit: number;
-}
-
 export interface RecordsOptions {
   readonly path: string;
   readonly countMax: number;
@@ -77,8 +66,11 @@ export interface RecordsOptions {
 export interface RecordsTable {
   /** Adds a batch and removes what is beyond the caps. */
   append(records: readonly StoredRecord[], nowMs: number): void;
-  /** The newest first. */
+  /** Looks at a bounded number of rows; whoever has others to serve goes on later. */
+  stride(query: RecordsQuery): RecordsStride;
+  /** The newest first, however long it takes. */
   search(query: RecordsQuery): FoundRecord[];
+  find(id: number): FoundRecord | undefined;
   close(): void;
 }
 
@@ -151,7 +143,23 @@ export const openRecordsTable = (options: RecordsOptions): RecordsTable => {
       database.use((connection) => connection.pragma(`incremental_vacuum(${LIMITS.recordsVacuumPagesMax})`));
     },
 
-    search: (query) => database.use((connection) => searchIn(connection, query)),
+    stride: (query) => database.use((connection) => strideThrough(connection, query)),
+    search(query) {
+      const limit = Math.min(query.limit, LIMITS.recordsFoundMax);
+      const all: FoundRecord[] = [];
+      let beforeId = query.beforeId;
+      do {
+        const rest = { ...query, beforeId, limit: limit - all.length };
+        const stride = database.use((connection) => strideThrough(connection, rest));
+        all.push(...stride.found);
+        beforeId = stride.beforeId;
+      } while (beforeId !== undefined && all.length < limit);
+      return all;
+    },
+    find: (id) =>
+      database.use((connection) =>
+        connection.prepare<[number], FoundRecord>('SELECT * FROM records WHERE id = ?').get(id),
+      ),
 
     close: () => database.close(),
   };
@@ -181,21 +189,4 @@ const prune = (
   connection
     .prepare('DELETE FROM records WHERE id < ?')
     .run(Math.min(keptFrom, firstId + LIMITS.recordsPrunedMax));
-};
-
-const searchIn = (connection: Connection, query: RecordsQuery): FoundRecord[] => {
-  const { host, status, code, address, tunnelId, beforeId, limit } = query;
-  const asked = { host, status, code, address, tunnel_id: tunnelId };
-  const conditions = Object.entries(asked).filter(([, value]) => value !== undefined);
-  const where = conditions.map(([name]) => `${name} = ?`);
-  if (beforeId !== undefined) where.push('id < ?');
-  return connection
-    .prepare<unknown[], FoundRecord>(
-      `SELECT * FROM records ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY id DESC LIMIT ?`,
-    )
-    .all(
-      ...conditions.map(([, value]) => value),
-      ...(beforeId === undefined ? [] : [beforeId]),
-      Math.min(limit, LIMITS.recordsFoundMax),
-    );
 };

@@ -28,8 +28,9 @@ export type Ask = (
 export const startAdminEngine = (
   t: TestContext,
   settings: EngineOptions['settings'] = {},
+  options: Omit<EngineOptions, 'settings'> = {},
 ): Promise<TestEngine> =>
-  startEngine(t, { settings: { admin: { enabled: true, listen_addr: '127.0.0.1:0' }, ...settings } });
+  startEngine(t, { ...options, settings: { admin: { enabled: true, listen_addr: '127.0.0.1:0' }, ...settings } });
 
 /** Works on the admins over a database connection of its own, as the command line does. */
 export const withAdmins = async <Result>(
@@ -79,7 +80,7 @@ export const askAdmin = (
         response.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject);
         response.on('end', () => {
           const answered = Buffer.concat(chunks).toString('latin1');
-          const isJson = answered !== '' && /json/.test(response.headers['content-type'] ?? '');
+          const isJson = answered !== '' && /json(?!l)/.test(response.headers['content-type'] ?? '');
           resolve({
             status: response.statusCode ?? 0,
             headers: response.headers,

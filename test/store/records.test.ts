@@ -80,8 +80,8 @@ describe('a search', () => {
     assert.deepEqual(find({ status: 200, limit: 10 }), [1]);
     assert.deepEqual(find({ code: 'ADDRESS_FORBIDDEN', limit: 10 }), [3]);
     assert.deepEqual(find({ address: '192.0.2.1', limit: 10 }), [2, 1]);
-    assert.deepEqual(find({ tunnelId: 'tun_1', limit: 10 }), [3, 1]);
-    assert.deepEqual(find({ tunnelId: 'tun_1', status: 403, limit: 10 }), [3]);
+    assert.deepEqual(find({ tunnel: 'tun_1', limit: 10 }), [3, 1]);
+    assert.deepEqual(find({ tunnel: 'tun_1', status: 403, limit: 10 }), [3]);
     assert.deepEqual(find({ host: "' OR 1=1 --", limit: 10 }), []);
   });
 

@@ -20,12 +20,15 @@ import { type CertificateRoutesNeeds, certificateRoutes, type LocalAuthority } f
 import { credentialRoutes } from './credential-routes.ts';
 import { createDownloads, DOWNLOAD_PATH, type Downloads } from './downloads.ts';
 import { requireKnownHost, requireOwnOrigin } from './guard.ts';
+import { type HistoryRoutesNeeds, historyRoutes } from './history-routes.ts';
 import { clearSessionCookie } from './identity.ts';
 import { type LiveRoutesNeeds, liveRoutes } from './live-routes.ts';
 import { ADMIN_API, adminOpenApiFrom } from './openapi.ts';
 import { PAGE_HEADERS, servePage } from './page.ts';
 import { type PeopleRoutesNeeds, peopleRoutes } from './people-routes.ts';
+import { type PolicyRoutesNeeds, policyRoutes } from './policy-routes.ts';
 import { adminProblemFrom, PROBLEM_MEDIA_TYPE } from './problem.ts';
+import { type RecordRoutesNeeds, recordRoutes } from './record-routes.ts';
 import type { AdminRoute } from './route.ts';
 import { type ServeRouteNeeds, serveRoute } from './serve-route.ts';
 import { sessionRoutes } from './session-routes.ts';
@@ -34,7 +37,10 @@ export interface AdminApiNeeds
   extends Omit<LiveRoutesNeeds, 'credentials' | 'registry'>,
     Omit<CertificateRoutesNeeds, 'downloads' | 'registry' | 'listAgents'>,
     Omit<PeopleRoutesNeeds, 'audit'>,
-    Omit<ServeRouteNeeds, 'admins' | 'audit'> {
+    Omit<ServeRouteNeeds, 'admins' | 'audit'>,
+    RecordRoutesNeeds,
+    HistoryRoutesNeeds,
+    PolicyRoutesNeeds {
   readonly log: Logger;
   readonly registry: LiveRoutesNeeds['registry'];
   readonly audit: PeopleRoutesNeeds['audit'] & ServeRouteNeeds['audit'];
@@ -59,6 +65,9 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
     ...authTokenRoutes(needs),
     ...certificateRoutes({ ...needs, downloads }, options.authority),
     ...peopleRoutes(needs),
+    ...recordRoutes(needs),
+    ...historyRoutes(needs),
+    ...policyRoutes(needs),
   ];
   const app = new Koa();
   app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req)));

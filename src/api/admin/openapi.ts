@@ -70,7 +70,7 @@ const operationFrom = ({ path, operationId, summary, access, body, query, answer
       ? {
           [row.status ?? 200]: {
             description: 'Done.',
-            content: { 'application/json': { schema: schemaFrom(answers, 'input') } },
+            content: { [row.mediaType ?? 'application/json']: { schema: schemaFrom(answers, 'input') } },
           },
         }
       : { '204': { description: 'Done.' } }),

@@ -36,6 +36,8 @@ export interface AdminRoute {
   readonly isVersioned?: boolean;
   /** Absent: 204. */
   readonly answers?: z.ZodType;
+  /** Of the answer; JSON by default. */
+  readonly mediaType?: string;
   /** 200 by default. */
   readonly status?: 201;
   answer(request: AdminRequest): unknown;

@@ -1,0 +1,31 @@
+/**
+ * Changes settings in a YAML text and leaves the rest to whoever wrote it: comments, order, other sections.
+ *
+ * Invariant: an entry of a list that stays keeps its comment. Indentation may become uniform.
+ */
+import { type Document, isMap, isScalar, isSeq, parseDocument } from 'yaml';
+
+/**
+ * The text with other settings of one section; an undefined value removes a setting.
+ * @param text which readYaml finds no fault in
+ */
+export const withSettings = (
+  text: string,
+  section: string,
+  settings: Readonly<Record<string, unknown>>,
+): string => {
+  const document: Document = parseDocument(text, { schema: 'core', resolveKnownTags: false });
+  if (!isMap(document.get(section))) document.set(section, document.createNode({}));
+  for (const [name, value] of Object.entries(settings)) {
+    const path = [section, name];
+    const present = document.getIn(path, true);
+    if (value === undefined) document.deleteIn(path);
+    else if (isSeq(present) && Array.isArray(value)) {
+      const keeps = (item: unknown) => isScalar(item) && value.includes(item.value);
+      present.items = present.items.filter(keeps);
+      const kept = present.items.map((item) => isScalar(item) && item.value);
+      for (const item of value) if (!kept.includes(item)) present.add(item);
+    } else document.setIn(path, value);
+  }
+  return document.toString({ lineWidth: 0 });
+};
