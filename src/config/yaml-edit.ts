@@ -15,16 +15,18 @@ export const withSettings = (
   settings: Readonly<Record<string, unknown>>,
 ): string => {
   const document: Document = parseDocument(text, { schema: 'core', resolveKnownTags: false });
-  if (!isMap(document.get(section))) document.set(section, document.createNode({}));
+  const present = document.get(section);
+  // An empty one may be written as `{}`, and would grow on that line.
+  if (!isMap(present) || present.items.length === 0) document.set(section, document.createNode({}));
   for (const [name, value] of Object.entries(settings)) {
     const path = [section, name];
-    const present = document.getIn(path, true);
+    const list = document.getIn(path, true);
     if (value === undefined) document.deleteIn(path);
-    else if (isSeq(present) && Array.isArray(value)) {
+    else if (isSeq(list) && Array.isArray(value)) {
       const keeps = (item: unknown) => isScalar(item) && value.includes(item.value);
-      present.items = present.items.filter(keeps);
-      const kept = present.items.map((item) => isScalar(item) && item.value);
-      for (const item of value) if (!kept.includes(item)) present.add(item);
+      list.items = list.items.filter(keeps);
+      const kept = list.items.map((item) => isScalar(item) && item.value);
+      for (const item of value) if (!kept.includes(item)) list.add(item);
     } else document.setIn(path, value);
   }
   return document.toString({ lineWidth: 0 });
