@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { startRequest, fetchThrough } from '../support/downstream.ts';
+import { fetchThrough, startRequest } from '../support/downstream.ts';
 import { startHttpUpstream } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { logIn, startAdminEngine } from './ask-admin.ts';
@@ -44,8 +44,7 @@ describe('a dry run', () => {
     running.end();
     t.after(() => running.destroy());
     await eventually(() => (engine.engine.records?.search({ limit: 10 }).length ?? 0) >= 2, 'two records');
-    const tryDraft = async (changes: object) =>
-      (await ask('POST', '/policy/dry-run', draft(changes))).body;
+    const tryDraft = async (changes: object) => (await ask('POST', '/policy/dry-run', draft(changes))).body;
     await eventually(
       async () => (await tryDraft({ trusted_ips: AWAY })).connections.count === 1,
       'the download is told of',
@@ -78,7 +77,11 @@ describe('a dry run', () => {
 
   test('refuses a draft that the configuration would refuse, with each fault', async (t) => {
     const { ask, draft } = await startWithPolicy(t);
-    const { body } = await ask('POST', '/policy/dry-run', draft({ trusted_ips: ['nonsense'], geoip: ['FR'] }));
+    const { body } = await ask(
+      'POST',
+      '/policy/dry-run',
+      draft({ trusted_ips: ['nonsense'], geoip: ['FR'] }),
+    );
     assert.equal(body.code, 'POLICY_DRAFT_INVALID');
     assert.match(body.detail, /policy\.trusted_ips\.0.*\n.*policy\.geoip: needs geoip\.database/);
   });
@@ -128,7 +131,10 @@ describe('saving', () => {
 
 test('rules that are reloaded from the file are in the audit log, in the name of the engine', async (t) => {
   const { engine, path, auditOf } = await startWithPolicy(t);
-  writeFileSync(path, `${readFileSync(path, 'utf8')}`.replace('policy: {}', 'policy: {geoip: [], allow_any: true}'));
+  writeFileSync(
+    path,
+    `${readFileSync(path, 'utf8')}`.replace('policy: {}', 'policy: {geoip: [], allow_any: true}'),
+  );
   engine.configFile?.reload();
   assert.equal((await auditOf())[0], 'engine policy.change policy.allow_any false -> true ok');
 });

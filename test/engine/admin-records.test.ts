@@ -29,14 +29,18 @@ const startWithRecords = async (t: TestContext) => {
 describe('records', () => {
   test('are found by what they have, and by nothing that they have not', async (t) => {
     const { search, reply } = await startWithRecords(t);
-    const pathsOf = async (query: string) => (await search(query)).items.map(({ path }: { path: string }) => path);
+    const pathsOf = async (query: string) =>
+      (await search(query)).items.map(({ path }: { path: string }) => path);
     assert.deepEqual(await pathsOf('status=404'), ['/missing']);
     assert.deepEqual(await pathsOf('status=4xx&host=WEB.t.localhost'), ['/missing']);
     assert.equal((await pathsOf('status=2xx')).length, 5);
     assert.deepEqual(await pathsOf('q=MISS'), ['/missing']);
     assert.deepEqual(await pathsOf('q=%25'), []);
     assert.equal((await pathsOf('tunnel=site')).length, 6);
-    assert.equal((await pathsOf(`tunnel=${reply.id}&address=127.0.0.1&reason=complete&decision=allowed`)).length, 6);
+    assert.equal(
+      (await pathsOf(`tunnel=${reply.id}&address=127.0.0.1&reason=complete&decision=allowed`)).length,
+      6,
+    );
     assert.deepEqual(await pathsOf('address=192.0.2.1'), []);
     const future = encodeURIComponent(new Date(Date.now() + 60_000).toISOString());
     assert.deepEqual(await pathsOf(`from=${future}`), []);
@@ -49,7 +53,10 @@ describe('records', () => {
     const second = await search(`tunnel=site&limit=4&before=${first.next}`);
     const ids = [...first.items, ...second.items].map(({ id }: { id: number }) => id);
     assert.equal(ids.length, 6);
-    assert.deepEqual(ids, ids.toSorted((a, b) => b - a));
+    assert.deepEqual(
+      ids,
+      ids.toSorted((a, b) => b - a),
+    );
     assert.equal(second.next, undefined);
 
     const { body } = await ask('GET', `/records/${ids[1]}`);
@@ -64,7 +71,10 @@ describe('records', () => {
     const { ask } = await startWithRecords(t);
     const lines = await ask('GET', '/records/export?format=jsonl&tunnel=site');
     assert.match(String(lines.headers['content-disposition']), /attachment; filename="records\.jsonl"/);
-    const records = lines.text.trim().split('\n').map((line) => JSON.parse(line));
+    const records = lines.text
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     assert.deepEqual([records.length, records[0].user_agent], [6, FORMULA]);
 
     const csv = await ask('GET', '/records/export?format=csv&status=404&host=web.t.localhost');

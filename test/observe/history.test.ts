@@ -44,7 +44,10 @@ test('an hour keeps an hour and a day a day, and the day has the mean of the lev
   levels.loop_busy = 0.3;
   step(15);
   const [first] = history.steps('day');
-  assert.deepEqual([first?.of('requests'), first?.seconds, first?.of('loop_busy').toFixed(3)], [1, 300, '0.200']);
+  assert.deepEqual(
+    [first?.of('requests'), first?.seconds, first?.of('loop_busy').toFixed(3)],
+    [1, 300, '0.200'],
+  );
   step(30 * LIMITS.historyDaySteps);
   assert.equal(history.steps('hour').length, LIMITS.historyHourSteps);
   assert.equal(history.steps('day').length, LIMITS.historyDaySteps);
@@ -56,7 +59,10 @@ test('a day that has just begun is there already', () => {
   assert.deepEqual(history.steps('day'), []);
   history.count('tls13');
   step();
-  assert.deepEqual(history.steps('day').map((each) => [each.of('tls13'), each.of('open_streams')]), [[1, 2]]);
+  assert.deepEqual(
+    history.steps('day').map((each) => [each.of('tls13'), each.of('open_streams')]),
+    [[1, 2]],
+  );
 });
 
 test('refusals are counted by their code, once, and who goes away was not refused', () => {
@@ -86,7 +92,10 @@ test('handshakes count by version and by what was offered, requests by proof', (
   step();
   const [only] = history.steps('hour');
   const names = ['tls13', 'tls12', 'post_quantum', 'proof_none', 'proof_token', 'proof_certificate'] as const;
-  assert.deepEqual(names.map((name) => only?.of(name)), [1, 1, 1, 1, 1, 1]);
+  assert.deepEqual(
+    names.map((name) => only?.of(name)),
+    [1, 1, 1, 1, 1, 1],
+  );
 });
 
 test('a stopped history has no timer', () => {

@@ -2,6 +2,7 @@
 import { useState } from 'preact/hooks';
 import { ask, type Page } from './api.ts';
 import { useLive } from './live.ts';
+import { OverviewCharts } from './overview-charts.tsx';
 import { Confirm, LivePage, Table, Time, useListPath } from './parts.tsx';
 import { S } from './strings.ts';
 
@@ -48,6 +49,7 @@ export const OverviewPage = () => {
               </p>
             ))}
           </section>
+          <OverviewCharts />
         </>
       )}
     </LivePage>
@@ -132,7 +134,9 @@ export const TunnelsPage = ({ mayWrite }: { mayWrite: boolean }) => {
       <>
         {tunnel.agent} <span class="quiet">{tunnel.address}</span>
       </>,
-      <Time key="since" of={tunnel.creation_date} />,
+      <>
+        <Time of={tunnel.creation_date} /> <a href={`#/records?tunnel=${tunnel.id}`}>{S.records.link}</a>
+      </>,
       mayWrite && (
         <button type="button" class="small danger" onClick={() => setClosing(tunnel)}>
           {S.tunnels.close}

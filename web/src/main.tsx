@@ -10,6 +10,8 @@ import { AuditPage } from './audit.tsx';
 import { ApplicationsPage, CertificatesPage, TokensPage } from './credentials.tsx';
 import { AgentsPage, OverviewPage, TunnelsPage } from './live-pages.tsx';
 import { FirstLogin, Login } from './login.tsx';
+import { PolicyPage } from './policy.tsx';
+import { RecordsPage } from './records.tsx';
 import { SettingsPage } from './settings.tsx';
 import { S } from './strings.ts';
 
@@ -20,6 +22,8 @@ const PAGES = [
   'tokens',
   'applications',
   'certificates',
+  'policy',
+  'records',
   'audit',
   'settings',
 ] as const;
@@ -28,7 +32,8 @@ type PageName = (typeof PAGES)[number];
 const firstLink = /^#link=(\w+)$/.exec(location.hash)?.[1];
 if (firstLink) history.replaceState(null, '', '/');
 
-const pageFromAddress = (): PageName => PAGES.find((name) => location.hash === `#/${name}`) ?? 'overview';
+const pageFromAddress = (): PageName =>
+  PAGES.find((name) => location.hash.split('?', 1)[0] === `#/${name}`) ?? 'overview';
 
 const App = () => {
   // Undefined until it is known, null when nobody is logged in.
@@ -96,6 +101,8 @@ const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () 
         {page === 'tokens' && <TokensPage mayWrite={mayWrite} />}
         {page === 'applications' && <ApplicationsPage mayWrite={mayWrite} />}
         {page === 'certificates' && <CertificatesPage mayWrite={mayWrite} />}
+        {page === 'policy' && <PolicyPage mayWrite={mayWrite} />}
+        {page === 'records' && <RecordsPage />}
         {page === 'audit' && <AuditPage />}
         {page === 'settings' && <SettingsPage me={me} mayWrite={mayWrite} onMe={onMe} />}
       </main>

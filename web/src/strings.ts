@@ -1,6 +1,9 @@
 /** Every English sentence of the admin page. */
 
+import { TRAFFIC } from './strings-traffic.ts';
+
 export const S = {
+  ...TRAFFIC,
   title: 'rstream engine',
   skip: 'Skip to the content',
   nav: {
@@ -11,6 +14,8 @@ export const S = {
     tokens: 'Tokens',
     applications: 'Applications',
     certificates: 'Client certificates',
+    policy: 'Policy',
+    records: 'Records',
     audit: 'Audit',
     settings: 'Settings',
   },

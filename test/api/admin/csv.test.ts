@@ -4,7 +4,10 @@ import { test } from 'node:test';
 import { csvFrom } from '../../../src/api/admin/csv.ts';
 
 test('cells are quoted where RFC 4180 asks for it', () => {
-  assert.equal(csvFrom(['a', 'b,c', 'say "hi"', 'two\nlines', 7, true, undefined]), 'a,"b,c","say ""hi""","two\nlines",7,true,\r\n');
+  assert.equal(
+    csvFrom(['a', 'b,c', 'say "hi"', 'two\nlines', 7, true, undefined]),
+    'a,"b,c","say ""hi""","two\nlines",7,true,\r\n',
+  );
 });
 
 test('a text that a spreadsheet would run is a text', () => {
