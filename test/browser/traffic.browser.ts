@@ -78,9 +78,11 @@ describe('the overview', () => {
       await fetchThrough(engine, 'nobody.t.localhost', '/').catch(() => {});
     }
     await page.locator('.plot canvas').nth(3).waitFor();
-    await page.getByText(/requests: .* now, .* at most, .* on average/).waitFor();
+    await page.getByText(/^requests: .* now, [1-9].* at most, .* on average/).waitFor();
+    await page.getByText('SERVER_NAME_UNKNOWN').waitFor();
     await page.getByText('TLS 1.3').waitFor();
     await page.locator('.plot').first().hover();
+    await page.locator('.traffic').evaluate('(element) => element.scrollIntoView()');
     await takePictures(page, 'overview-charts');
     await page.locator('.passports').scrollIntoViewIfNeeded();
     await takePictures(page, 'overview-passport');
@@ -165,7 +167,7 @@ describe('the policy', () => {
     assert.equal((await fetchThrough(engine, HOSTNAME, '/')).status, 200);
 
     await page.getByRole('button', { name: 'Save and put into force' }).click();
-    await page.getByText('1 running connections end').waitFor();
+    await page.getByText('1 running connection will end').waitFor();
     await takePictures(page, 'policy-save');
     await page.getByRole('dialog').getByRole('button', { name: 'Save and put into force' }).click();
     await page.getByText('Saved, and in force.').waitFor();

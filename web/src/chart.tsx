@@ -28,6 +28,16 @@ const COLOURS = ['--accent', '--focus'];
 const colour = (name: string): string =>
   getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
+/** Seconds only where the whole is some minutes. */
+const timeText =
+  (all: readonly number[]) =>
+  (at: number): string =>
+    new Date(at * 1_000).toLocaleTimeString(undefined, {
+      hour: '2-digit',
+      minute: '2-digit',
+      ...((all.at(-1) ?? 0) - (all[0] ?? 0) < 300 && { second: '2-digit' }),
+    });
+
 const optionsFrom = (
   width: number,
   labels: readonly string[],
@@ -45,7 +55,10 @@ const optionsFrom = (
     legend: { show: false },
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
-    axes: [axis, { ...axis, size: 68, values: (_plot, values) => values.map((value) => textOf(value)) }],
+    axes: [
+      { ...axis, values: (_plot, seconds) => seconds.map(timeText(seconds)) },
+      { ...axis, size: 68, values: (_plot, values) => values.map((value) => textOf(value)) },
+    ],
     series: [
       {},
       ...labels.map((label, index) => ({

@@ -15,10 +15,10 @@ export const bytesText = (count: number): string => {
 
 /** At most three digits that matter. */
 export const numberText = (value: number): string =>
-  value.toLocaleString(undefined, {
-    maximumSignificantDigits: value >= 100 ? 21 : 3,
-    maximumFractionDigits: 2,
-  });
+  value.toLocaleString(
+    undefined,
+    value >= 100 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 },
+  );
 
 export const shareText = (share: number): string =>
   share.toLocaleString(undefined, {

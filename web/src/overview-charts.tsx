@@ -21,7 +21,7 @@ export const OverviewCharts = () => {
   const [range, setRange] = useState<Range>('hour');
   const { value, fault } = useLive<History>(`/history?range=${range}`);
   return (
-    <section aria-label={S.charts.title}>
+    <section aria-label={S.charts.title} class="traffic">
       <div class="head">
         <h2>{S.charts.title}</h2>
         <fieldset aria-label={S.charts.range} class="toggle">

@@ -6,7 +6,7 @@
  */
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
-import { ask, sentenceOf } from './api.ts';
+import { ask, Refusal, sentenceOf } from './api.ts';
 import { bytesText, durationText } from './numbers.ts';
 import { Dialog, Notice, Table, Time } from './parts.tsx';
 import { S } from './strings.ts';
@@ -65,7 +65,12 @@ const filtersFromForm = (form: HTMLFormElement): URLSearchParams => {
 
 /** What was found so far; a newer search makes an older one void. */
 const useSearch = (filters: URLSearchParams) => {
-  const [state, setState] = useState<{ items: readonly FoundRecord[]; next?: string; fault?: string }>();
+  const [state, setState] = useState<{
+    items: readonly FoundRecord[];
+    next?: string;
+    fault?: string;
+    isOff?: boolean;
+  }>();
   const [isBusy, setBusy] = useState(false);
   const turn = useRef(0);
   const run = async (before: readonly FoundRecord[], from?: string) => {
@@ -76,7 +81,11 @@ const useSearch = (filters: URLSearchParams) => {
     if (from) query.set('before', from);
     const found = await ask<Found>('GET', `/records?${query}`).then(
       ({ items, next }) => ({ items: [...before, ...items], ...(next && { next }) }),
-      (thrown: unknown) => ({ items: before, fault: sentenceOf(thrown) }),
+      (thrown: unknown) => ({
+        items: before,
+        fault: sentenceOf(thrown),
+        isOff: thrown instanceof Refusal && thrown.code === 'RECORDS_OFF',
+      }),
     );
     if (own !== turn.current) return;
     setState(found);
@@ -95,7 +104,7 @@ const useSearch = (filters: URLSearchParams) => {
 export const RecordsPage = () => {
   const [filters, setFilters] = useState(filtersFromAddress);
   const [shown, setShown] = useState<FoundRecord>();
-  const { items, next, fault, isBusy, again, more } = useSearch(filters);
+  const { items, next, fault, isOff, isBusy, again, more } = useSearch(filters);
   useEffect(() => {
     const follow = () => setFilters(filtersFromAddress());
     addEventListener('hashchange', follow);
@@ -113,8 +122,9 @@ export const RecordsPage = () => {
       <div class="head">
         <h1>{S.nav.records}</h1>
       </div>
-      <FilterForm key={filters.toString()} filters={filters} isBusy={isBusy} onSearch={search} />
-      {fault && <Notice kind="bad">{fault}</Notice>}
+      {isOff && <Notice>{S.records.off}</Notice>}
+      {!isOff && <FilterForm key={filters.toString()} filters={filters} isBusy={isBusy} onSearch={search} />}
+      {fault && !isOff && <Notice kind="bad">{fault}</Notice>}
       {items === undefined && <p class="quiet">{S.loading}</p>}
       {items && !(fault && items.length === 0) && (
         <Table
@@ -152,8 +162,13 @@ const FilterForm = ({
   const text = (name: 'host' | 'status' | 'reason' | 'address' | 'tunnel' | 'q', hint?: string) => (
     <label>
       {S.records[name]}
-      {hint && <span class="hint">{hint}</span>}
-      <input name={name} defaultValue={filters.get(name) ?? ''} maxLength={200} spellcheck={false} />
+      <input
+        name={name}
+        defaultValue={filters.get(name) ?? ''}
+        placeholder={hint}
+        maxLength={200}
+        spellcheck={false}
+      />
     </label>
   );
   const time = (name: 'from' | 'until') => (
@@ -233,10 +248,14 @@ const rowFrom = (record: FoundRecord, onShow: () => void) => ({
       {record.status !== 0 && record.reason !== 'complete' && <code>{record.reason}</code>}
     </>,
     <>
-      <span class="mono">{record.address}</span> <span class="quiet">{record.country}</span>
+      <span class="mono nowrap">{record.address}</span> <span class="quiet">{record.country}</span>
     </>,
-    durationText(record.duration_ms),
-    bytesText(record.bytes_up + record.bytes_down),
+    <span key="took" class="nowrap">
+      {durationText(record.duration_ms)}
+    </span>,
+    <span key="bytes" class="nowrap">
+      {bytesText(record.bytes_up + record.bytes_down)}
+    </span>,
     <button key="show" type="button" class="small" onClick={onShow}>
       {S.records.details}
     </button>,
@@ -252,6 +271,11 @@ const textOf = (name: string, value: string | number | boolean): string => {
 
 const Details = ({ record, onClose }: { record: FoundRecord; onClose: () => void }) => (
   <Dialog title={`${record.host ?? S.records.kinds[record.kind]}`} onClose={onClose}>
+    <p>
+      <button type="button" onClick={onClose}>
+        {S.records.close}
+      </button>
+    </p>
     {Object.values(S.records.groups).map(({ title, fields }) => {
       const known = Object.entries(fields).filter(([name]) => record[name] !== undefined);
       return known.length === 0 ? null : (
@@ -267,11 +291,6 @@ const Details = ({ record, onClose }: { record: FoundRecord; onClose: () => void
         </section>
       );
     })}
-    <div class="row end">
-      <button type="button" onClick={onClose}>
-        {S.records.close}
-      </button>
-    </div>
   </Dialog>
 );
 

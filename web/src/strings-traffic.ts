@@ -9,16 +9,16 @@ export const TRAFFIC = {
     details: 'Details',
     host: 'Host',
     status: 'Status',
-    statusHint: 'Such as 404 or 4xx.',
-    reason: 'Ended by',
-    reasonHint: 'complete, reset, or a code such as ADDRESS_FORBIDDEN.',
+    statusHint: '404 or 4xx',
+    reason: 'How it ended',
+    reasonHint: 'complete, reset, a code',
     decision: 'Firewall',
     decisions: { '': 'any', allowed: 'allowed', denied: 'denied' },
     address: 'Address',
     tunnel: 'Tunnel',
-    tunnelHint: 'Its name or id.',
+    tunnelHint: 'name or id',
     q: 'Text',
-    qHint: 'In host, path, user agent, names, address or error id.',
+    qHint: 'path, user agent, error id …',
     from: 'From',
     until: 'Until',
     exportAs: 'Export as',
@@ -31,7 +31,6 @@ export const TRAFFIC = {
     kinds: { exchange: 'request', stream: 'raw stream', 'private-stream': 'private stream' } as Readonly<
       Record<string, string>
     >,
-    of: (name: string) => `Records of ${name}`,
     link: 'Records',
     yes: 'yes',
     no: 'no',
@@ -156,7 +155,7 @@ export const TRAFFIC = {
     saved: 'Saved, and in force.',
     confirm: 'Save this policy?',
     consequence: (records: number, tunnels: number, connections: number) =>
-      `At once ${connections.toLocaleString()} running connections end and ${tunnels.toLocaleString()} open tunnels let nobody in any more; ${records.toLocaleString()} connections of the last week would have been refused. The file as it is now stays beside it as .bak.`,
+      `At once ${counted(connections, 'running connection')} will end and ${counted(tunnels, 'open tunnel')} let nobody in any more; of the last week ${counted(records, 'request')} or raw streams would have been refused. The file as it is now stays beside it as .bak.`,
   },
   charts: {
     title: 'Traffic',
@@ -209,3 +208,7 @@ export const TRAFFIC = {
     noRecords: 'no records are kept (records.enabled)',
   },
 } as const;
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString()} ${noun}${count === 1 ? '' : 's'}`;
+}
