@@ -91,8 +91,8 @@ export const createRecordsSearch = ({ clock, records }: RecordsSearchNeeds): Rec
   };
 };
 
-// A row that is found costs more than one that is looked at.
-const STRIDE_FOUND_MAX = 512;
+// A row that is found costs more than one that is looked at, and whoever asked does something with it.
+const STRIDE_FOUND_MAX = 128;
 
 async function* foundIn(strides: AsyncIterable<RecordsStride>): AsyncGenerator<readonly FoundRecord[]> {
   for await (const { found } of strides) yield found;

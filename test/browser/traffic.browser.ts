@@ -82,7 +82,7 @@ describe('the overview', () => {
     await page.getByText('SERVER_NAME_UNKNOWN').waitFor();
     await page.getByText('TLS 1.3').waitFor();
     await page.locator('.plot').first().hover();
-    await page.locator('.traffic').evaluate('(element) => element.scrollIntoView()');
+    await page.evaluate("document.querySelector('.traffic').scrollIntoView()");
     await takePictures(page, 'overview-charts');
     await page.locator('.passports').scrollIntoViewIfNeeded();
     await takePictures(page, 'overview-passport');

@@ -129,3 +129,58 @@ describe('the caps', () => {
     assert.ok(databaseBytes(path) < bytesBefore / 2);
   });
 });
+
+describe('a stride', () => {
+  const START_MS = NOW_MS - 10_000 * 100;
+  /** Ten thousand, one every hundred milliseconds; each tenth has failed. */
+  const start = (t: TestContext) => {
+    const { table } = open(t, { countMax: 20_000 });
+    const all = rows(10_000).map((record, index) => ({
+      ...record,
+      at: START_MS + index * 100,
+      duration_ms: 0,
+      status: index % 10 === 0 ? 502 : 200,
+      path: index === 5 ? '/100%_sure' : '/path',
+    }));
+    for (let from = 0; from < all.length; from += 1_000) table.append(all.slice(from, from + 1_000), NOW_MS);
+    return table;
+  };
+
+  test('ends after so many rows, and the next goes on there', (t) => {
+    const table = start(t);
+    const first = table.stride({ text: 'nowhere', limit: 10 });
+    assert.deepEqual(first, { found: [], beforeId: 10_001 - LIMITS.recordsScanRowsMax });
+    let strides = 1;
+    for (let { beforeId } = first; beforeId !== undefined; strides += 1)
+      ({ beforeId } = table.stride({ text: 'nowhere', limit: 10, beforeId }));
+    assert.equal(strides, Math.ceil(10_000 / LIMITS.recordsScanRowsMax));
+  });
+
+  test('goes on behind the last that it found, and misses none', (t) => {
+    const table = start(t);
+    const ids: number[] = [];
+    let beforeId: number | undefined;
+    do {
+      const stride = table.stride({ statusClass: 5, limit: 7, ...(beforeId !== undefined && { beforeId }) });
+      ids.push(...stride.found.map(({ id }) => id));
+      beforeId = stride.beforeId;
+    } while (beforeId !== undefined);
+    assert.equal(ids.length, 1_000);
+    assert.equal(new Set(ids).size, 1_000);
+  });
+
+  test('looks at the time that is asked for and at no other', (t) => {
+    const table = start(t);
+    const times = { fromMs: START_MS + 1_000, untilMs: START_MS + 1_500 };
+    const { found, beforeId } = table.stride({ ...times, limit: 100 });
+    assert.deepEqual([found.map(({ id }) => id), beforeId], [[15, 14, 13, 12, 11], undefined]);
+    assert.deepEqual(table.stride({ fromMs: NOW_MS, limit: 1 }), { found: [], beforeId: undefined });
+    assert.deepEqual(table.stride({ untilMs: START_MS, limit: 1 }), { found: [], beforeId: undefined });
+  });
+
+  test('takes a text as it is, not as a pattern', (t) => {
+    const table = start(t);
+    assert.equal(table.search({ text: '100%_SURE', limit: 10 }).length, 1);
+    assert.equal(table.search({ text: '1%e', limit: 10 }).length, 0);
+  });
+});

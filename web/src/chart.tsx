@@ -56,7 +56,7 @@ const optionsFrom = (
     cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
     scales: { y: { range: (_plot, _min, max) => [0, max > 0 ? max * 1.1 : 1] } },
     axes: [
-      { ...axis, values: (_plot, seconds) => seconds.map(timeText(seconds)) },
+      { ...axis, space: 100, values: (_plot, seconds) => seconds.map(timeText(seconds)) },
       { ...axis, size: 68, values: (_plot, values) => values.map((value) => textOf(value)) },
     ],
     series: [

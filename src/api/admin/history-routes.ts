@@ -74,20 +74,23 @@ export const historyRoutes = ({ history, recordCounts }: HistoryRoutesNeeds): re
 ];
 
 const seriesFrom = (steps: readonly HistoryStep[]) => {
-  const rate = (name: CountName) => steps.map((step) => step.of(name) / step.seconds);
-  const level = (name: LevelName) => steps.map((step) => step.of(name));
+  const rate = (name: CountName) => steps.map((step) => rounded(step.of(name) / step.seconds));
+  const level = (name: LevelName) => steps.map((step) => rounded(step.of(name)));
   return {
     at: steps.map(({ endedAt }) => new Date(endedAt).toISOString()),
     requests: rate('requests'),
     raw_streams: rate('raw_streams'),
     bytes_up: rate('bytes_up'),
     bytes_down: rate('bytes_down'),
-    refused: steps.map(({ refusedCount, seconds }) => refusedCount / seconds),
+    refused: steps.map(({ refusedCount, seconds }) => rounded(refusedCount / seconds)),
     open_streams: level('open_streams'),
     memory_bytes: level('memory_bytes'),
     loop_busy: level('loop_busy'),
   };
 };
+
+// Three places are a hundred times what a chart can show.
+const rounded = (value: number): number => Math.round(value * 1_000) / 1_000;
 
 const passportFrom = (day: readonly HistoryStep[]) => {
   const sum = (name: CountName) => day.reduce((total, step) => total + step.of(name), 0);

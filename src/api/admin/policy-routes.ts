@@ -100,11 +100,9 @@ const viewSchema = z.object({
   has_records: z.boolean(),
   overridden: z.array(z.string()).meta({ description: 'Settings that the environment of the engine sets.' }),
   file: z.string().optional(),
-  unloaded: z
-    .array(z.string())
-    .meta({
-      description: 'Settings of the file that are not in force; saving loads those that need no restart.',
-    }),
+  unloaded: z.array(z.string()).meta({
+    description: 'Settings of the file that are not in force; saving loads those that need no restart.',
+  }),
   write_problem: z.string().optional().meta({ description: 'Why nothing can be saved from here.' }),
   etag: z.string().meta({ description: 'The version of the file, for If-Match.' }),
 });
