@@ -11,7 +11,7 @@ import { LIMITS } from './base/limits.ts';
 import type { RecordsSearch } from './observe/records-search.ts';
 import type { EngineRules } from './policy/engine-rules.ts';
 import { createReplay } from './policy/replay.ts';
-import type { FoundRecord } from './store/records.ts';
+import type { FoundRecord } from './store/record-row.ts';
 import type { Tunnel } from './tunnel/tunnel.ts';
 
 /** Records of one source at one tunnel that the rules would change. */

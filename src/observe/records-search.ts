@@ -8,7 +8,7 @@
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
-import type { FoundRecord } from '../store/records.ts';
+import type { FoundRecord } from '../store/record-row.ts';
 import type { RecordsQuery, RecordsStride } from '../store/records-search.ts';
 import type { Records } from './records.ts';
 

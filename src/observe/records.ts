@@ -11,13 +11,8 @@ import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
 import type { TrafficRecord } from '../base/record.ts';
 import type { Clock, Timer } from '../base/time.ts';
-import {
-  type FoundRecord,
-  openRecordsTable,
-  type RecordsOptions,
-  type RecordsTable,
-  type StoredRecord,
-} from '../store/records.ts';
+import type { FoundRecord, StoredRecord } from '../store/record-row.ts';
+import { openRecordsTable, type RecordsOptions, type RecordsTable } from '../store/records.ts';
 import type { RecordsQuery, RecordsStride } from '../store/records-search.ts';
 import { storedFrom } from './stored-record.ts';
 

@@ -7,7 +7,7 @@
  */
 import { LIMITS } from '../base/limits.ts';
 import type { Connection } from './database.ts';
-import type { FoundRecord } from './records.ts';
+import type { FoundRecord } from './record-row.ts';
 
 /** What to look for; every field that is there must fit. */
 export interface RecordsQuery {

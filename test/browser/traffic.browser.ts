@@ -4,12 +4,11 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, type TestContext, test } from 'node:test';
 import type { Browser, Page } from 'playwright-core';
-import { LIMITS } from '../../src/base/limits.ts';
-import { type Clock, createClock } from '../../src/base/time.ts';
 import { PASSWORD, startAdminEngine, withAdmins } from '../engine/ask-admin.ts';
 import { fetchThrough, startRequest } from '../support/downstream.ts';
 import { type EngineOptions, startHttpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
+import { createHurriedClock } from '../support/hurried-clock.ts';
 import { openBrowser, openPage, takePictures } from './page.ts';
 
 const HOSTNAME = 'shop.t.localhost';
@@ -20,19 +19,6 @@ before(async () => {
   browser = await openBrowser();
 });
 after(() => browser?.close());
-
-/** The steps of the history take a moment instead of ten seconds. */
-const hurriedClock = (): Clock => {
-  const clock = createClock();
-  return {
-    now: clock.now,
-    elapsed: clock.elapsed,
-    after: (ms, call) => clock.after(ms === LIMITS.historyStepMs ? 100 : ms, call),
-    get pendingCount() {
-      return clock.pendingCount;
-    },
-  };
-};
 
 const logIn = async (engine: TestEngine, name: string, role: 'admin' | 'viewer' = 'admin') => {
   const { link } = await withAdmins(engine, (admins) => admins.create({ name, role }));
@@ -71,7 +57,7 @@ const keptCount = ({ engine }: TestEngine) => engine.records?.search({ limit: 10
 
 describe('the overview', () => {
   test('draws what ran through under a strict policy, and says the same in words', async (t) => {
-    const { engine, visit } = await startShop(t, {}, { clock: hurriedClock() });
+    const { engine, visit } = await startShop(t, {}, { clock: createHurriedClock() });
     const { page, faults } = await logIn(engine, 'owner');
     for (let round = 0; round < 25; round += 1) {
       await visit('/', '/page', ...(round % 4 === 0 ? ['/missing', '/page', '/', '/page'] : []));

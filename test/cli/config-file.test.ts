@@ -21,7 +21,10 @@ const start = (t: TestContext, { env = {}, isLink = false } = {}) => {
   const path = isLink ? join(directory, 'link.yaml') : target;
   if (isLink) symlinkSync(target, path);
   const applied: Config[] = [];
-  const needs = { log: createLogRecorder(), apply: (config: Config) => applied.push(config) };
+  const apply = (config: Config) => {
+    applied.push(config);
+  };
+  const needs = { log: createLogRecorder(), apply };
   const file = createConfigFile(needs, { path, env }, loadConfig({ path, env }).config);
   return { file, directory, target, path, applied };
 };
@@ -33,7 +36,7 @@ test('a new text takes the place of the old, with its mode, and the old is besid
   assert.equal(readFileSync(`${target}.bak`, 'utf8'), TEXT);
   for (const path of [target, `${target}.bak`]) assert.equal(statSync(path).mode & 0o777, 0o640);
   assert.deepEqual(readdirSync(directory).toSorted(), ['config.yaml', 'config.yaml.bak']);
-  assert.deepEqual(applied, [], 'not before it is loaded');
+  assert.equal(applied.length, 0, 'not before it is loaded');
   assert.deepEqual(file.reload().changed, ['policy.allow_any']);
   assert.equal(applied[0]?.policy.allow_any, true);
 });

@@ -1,5 +1,6 @@
 /** The operator's rules by the Admin API: tried against what was and what is, saved into the file, put into force, told to the audit log. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { appendFileSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
@@ -39,16 +40,12 @@ describe('a dry run', () => {
     await fetchThrough(engine, HOSTNAME, '/');
     await fetchThrough(engine, HOSTNAME, '/');
     const running = startRequest(engine, HOSTNAME, '/endless');
-    running.on('error', () => {});
-    running.on('response', (response) => response.on('error', () => {}).resume());
-    running.end();
+    running.on('error', () => {}).end();
     t.after(() => running.destroy());
+    const [response] = await once(running, 'response');
+    response.on('error', () => {}).resume();
     await eventually(() => (engine.engine.records?.search({ limit: 10 }).length ?? 0) >= 2, 'two records');
     const tryDraft = async (changes: object) => (await ask('POST', '/policy/dry-run', draft(changes))).body;
-    await eventually(
-      async () => (await tryDraft({ trusted_ips: AWAY })).connections.count === 1,
-      'the download is told of',
-    );
 
     const { records, tunnels, connections, changes, pending, yaml } = await tryDraft({ trusted_ips: AWAY });
     const [group] = records.cut_off.groups;

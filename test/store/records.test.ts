@@ -6,7 +6,8 @@ import { describe, type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { storedFrom } from '../../src/observe/stored-record.ts';
 import { databaseBytes, openDatabase } from '../../src/store/database.ts';
-import { openRecordsTable, type StoredRecord } from '../../src/store/records.ts';
+import type { StoredRecord } from '../../src/store/record-row.ts';
+import { openRecordsTable } from '../../src/store/records.ts';
 import { exchangeOf } from '../observe/traffic.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -151,8 +152,9 @@ describe('a stride', () => {
     const first = table.stride({ text: 'nowhere', limit: 10 });
     assert.deepEqual(first, { found: [], beforeId: 10_001 - LIMITS.recordsScanRowsMax });
     let strides = 1;
-    for (let { beforeId } = first; beforeId !== undefined; strides += 1)
-      ({ beforeId } = table.stride({ text: 'nowhere', limit: 10, beforeId }));
+    let from: number | undefined = first.beforeId;
+    for (; from !== undefined; strides += 1)
+      from = table.stride({ text: 'nowhere', limit: 10, beforeId: from }).beforeId;
     assert.equal(strides, Math.ceil(10_000 / LIMITS.recordsScanRowsMax));
   });
 

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { canonicalAddress } from '../../base/ip.ts';
 import { LIMITS } from '../../base/limits.ts';
 import type { RecordsSearch } from '../../observe/records-search.ts';
-import type { FoundRecord } from '../../store/records.ts';
+import type { FoundRecord } from '../../store/record-row.ts';
 import type { RecordsQuery } from '../../store/records-search.ts';
 import { csvFrom } from './csv.ts';
 import { type AdminRoute, route } from './route.ts';
