@@ -3,7 +3,7 @@
  *
  * Invariant: no style is written into the markup: uPlot sets what it needs from scripts, which the content security policy allows.
  */
-import { useEffect, useRef, useState } from 'preact/hooks';
+import { useEffect, useMemo, useRef, useState } from 'preact/hooks';
 import uPlot from 'uplot';
 import { numberText } from './numbers.ts';
 import { S } from './strings.ts';
@@ -88,18 +88,17 @@ export const Chart = ({ title, at, series, textOf = numberText }: ChartProps) =>
   const plot = useRef<uPlot>(undefined);
   const [hovered, setHovered] = useState<number>();
   const isDark = useDark();
-  const data: uPlot.AlignedData = [
-    at.map((time) => Date.parse(time) / 1_000),
-    ...series.map(({ values }) => [...values]),
-  ];
-  const latest = useRef(data);
-  latest.current = data;
+  // Not whenever something is hovered.
+  const data = useMemo<uPlot.AlignedData>(
+    () => [at.map((time) => Date.parse(time) / 1_000), ...series.map(({ values }) => [...values])],
+    [at, series],
+  );
   const labels = series.map(({ label }) => label).join('\n');
 
   useEffect(() => {
     const element = place.current!;
     const options = optionsFrom(element.clientWidth, labels.split('\n'), textOf, setHovered);
-    const made = new uPlot(options, latest.current, element);
+    const made = new uPlot(options, data, element);
     plot.current = made;
     const observer = new ResizeObserver(() => made.setSize({ width: element.clientWidth, height: HEIGHT }));
     observer.observe(element);
@@ -108,7 +107,7 @@ export const Chart = ({ title, at, series, textOf = numberText }: ChartProps) =>
       made.destroy();
     };
   }, [isDark, labels]);
-  useEffect(() => plot.current?.setData(data));
+  useEffect(() => plot.current?.setData(data), [data]);
 
   return (
     <figure class="card chart">
