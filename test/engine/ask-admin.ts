@@ -30,7 +30,10 @@ export const startAdminEngine = (
   settings: EngineOptions['settings'] = {},
   options: Omit<EngineOptions, 'settings'> = {},
 ): Promise<TestEngine> =>
-  startEngine(t, { ...options, settings: { admin: { enabled: true, listen_addr: '127.0.0.1:0' }, ...settings } });
+  startEngine(t, {
+    ...options,
+    settings: { admin: { enabled: true, listen_addr: '127.0.0.1:0' }, ...settings },
+  });
 
 /** Works on the admins over a database connection of its own, as the command line does. */
 export const withAdmins = async <Result>(

@@ -4,25 +4,12 @@
  * Invariant: what a downstream has sent is shown as text. A search is made when somebody asks for one, not again and again: it may look at
  * a million rows.
  */
-import type { ComponentChildren } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { ask, Refusal, sentenceOf } from './api.ts';
 import { bytesText, durationText } from './numbers.ts';
-import { Dialog, Notice, Table, Time } from './parts.tsx';
+import { Notice, Table, Time } from './parts.tsx';
+import { type FoundRecord, RecordDetails } from './record-details.tsx';
 import { S } from './strings.ts';
-
-type Fields = Readonly<Record<string, string | number | boolean | undefined>>;
-type FoundRecord = Fields & {
-  readonly id: number;
-  readonly at: string;
-  readonly kind: string;
-  readonly status: number;
-  readonly reason: string;
-  readonly address: string;
-  readonly duration_ms: number;
-  readonly bytes_up: number;
-  readonly bytes_down: number;
-};
 
 interface Found {
   readonly items: readonly FoundRecord[];
@@ -142,7 +129,7 @@ export const RecordsPage = () => {
           </button>
         </p>
       )}
-      {shown && <Details record={shown} onClose={() => setShown(undefined)} />}
+      {shown && <RecordDetails record={shown} onClose={() => setShown(undefined)} />}
     </>
   );
 };
@@ -261,42 +248,3 @@ const rowFrom = (record: FoundRecord, onShow: () => void) => ({
     </button>,
   ],
 });
-
-const textOf = (name: string, value: string | number | boolean): string => {
-  if (typeof value === 'boolean') return value ? S.records.yes : S.records.no;
-  if (typeof value !== 'number') return name === 'kind' ? (S.records.kinds[value] ?? value) : value;
-  if (name.endsWith('_ms')) return durationText(value);
-  return name.startsWith('bytes') ? bytesText(value) : String(value);
-};
-
-const Details = ({ record, onClose }: { record: FoundRecord; onClose: () => void }) => (
-  <Dialog title={`${record.host ?? S.records.kinds[record.kind]}`} onClose={onClose}>
-    <p>
-      <button type="button" onClick={onClose}>
-        {S.records.close}
-      </button>
-    </p>
-    {Object.values(S.records.groups).map(({ title, fields }) => {
-      const known = Object.entries(fields).filter(([name]) => record[name] !== undefined);
-      return known.length === 0 ? null : (
-        <section key={title}>
-          <h3>{title}</h3>
-          <dl class="facts">
-            {known.map(([name, label]) => (
-              <Fact key={name} label={label}>
-                {name === 'at' ? <Time of={record.at} /> : textOf(name, record[name]!)}
-              </Fact>
-            ))}
-          </dl>
-        </section>
-      );
-    })}
-  </Dialog>
-);
-
-const Fact = ({ label, children }: { label: string; children: ComponentChildren }) => (
-  <>
-    <dt>{label}</dt>
-    <dd>{children}</dd>
-  </>
-);
