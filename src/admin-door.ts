@@ -11,13 +11,18 @@ import { addressWithPort, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import type { Clock } from './base/time.ts';
+import type { ConfigFile } from './cli/config-file.ts';
 import type { Config } from './config/schema.ts';
 import type { AgentDoor } from './control/accept.ts';
 import type { Edge } from './edge/edge.ts';
 import { createInspectionDesk } from './inspection.ts';
+import type { History } from './observe/history.ts';
 import type { Inspector } from './observe/inspector.ts';
 import type { Truth } from './observe/probes.ts';
+import type { Records } from './observe/records.ts';
+import { createRecordsSearch } from './observe/records-search.ts';
 import { readPageFiles } from './page-files.ts';
+import { createPolicyDesk, type PolicyDeskNeeds } from './policy-desk.ts';
 import type { Arrivals } from './socket/arrivals.ts';
 import type { Certificates } from './socket/certificates.ts';
 import { createTlsPort } from './socket/tls-port.ts';
@@ -50,6 +55,13 @@ export interface AdminDoorNeeds {
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };
   engineAddress(): string;
+  /** Absent where none are kept. */
+  readonly records: Records | undefined;
+  readonly history: History;
+  readonly policies: PolicyDeskNeeds['policies'];
+  readonly configFile: ConfigFile | undefined;
+  countryOf(address: string): string | undefined;
+  running(): Config;
 }
 
 export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
@@ -63,6 +75,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
     clock,
     onEvent: (event) => audit.record(actors.complete(event)),
   });
+  const recordsSearch = createRecordsSearch(needs);
   const api = createAdminApi(
     {
       ...needs,
@@ -76,6 +89,9 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       certificateEnds: () => certificates.current().map(({ expiresAt }) => expiresAt),
       inspection: createInspectionDesk(needs, config),
       hosts: () => hosts,
+      recordsSearch,
+      recordCounts: () => needs.records,
+      policyDesk: createPolicyDesk({ ...needs, recordsSearch }),
     },
     {
       version: VERSION,

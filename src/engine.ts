@@ -14,6 +14,7 @@ import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import { createProofThrottle } from './base/proof-throttle.ts';
 import { type Clock, createSweep, every, inBackground, pause } from './base/time.ts';
+import type { ConfigFile } from './cli/config-file.ts';
 import type { Config } from './config/schema.ts';
 import { createAgentDoor } from './control/accept.ts';
 import type { AgentConnection } from './control/session-view.ts';
@@ -21,11 +22,13 @@ import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
 import { createInspectorFrom } from './inspection.ts';
+import { createLevels } from './observe/engine-levels.ts';
 import { createObservation } from './observe/observation.ts';
 import type { Probes } from './observe/probes.ts';
 import { createReadings } from './observe/readings.ts';
 import type { Records } from './observe/records.ts';
-import type { EngineRules } from './policy/engine-rules.ts';
+import { auditPolicyChanges, policyChanges } from './policy-changes.ts';
+import { engineRulesFrom } from './policy-desk.ts';
 import { createServerCertificates, loadCertificates } from './server-certificates.ts';
 import { createArrivals } from './socket/arrivals.ts';
 import { bind } from './socket/bind.ts';
@@ -85,7 +88,12 @@ export interface Engine {
 const DRAIN_CHECK_MS = 50;
 
 /** @throws CERTIFICATE_INVALID, GEOIP_DATABASE_INVALID, POST_QUANTUM_UNAVAILABLE, STORE_UNAVAILABLE, STORE_TOO_NEW */
-export const createEngine = (config: Config, { clock, log }: { clock: Clock; log: Logger }): Engine => {
+export const createEngine = (
+  config: Config,
+  { clock, log, configFile }: { clock: Clock; log: Logger; configFile?: ConfigFile },
+): Engine => {
+  // With what has been reloaded since; everything else was mapped at the start.
+  let running = config;
   const engineHost = config.engine.host;
   let listeningPort = 0;
   const publicPort = () => config.tls.public_port ?? listeningPort;
@@ -127,12 +135,14 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   });
 
   const { prometheus } = config.metrics;
-  const { record, meters, metrics, records } = createObservation(
-    { clock, log, countryOf: (address) => geo?.countryOf(address) },
+  const countryOf = (address: string) => geo?.countryOf(address);
+  const { record, meters, metrics, records, history } = createObservation(
+    { clock, log, countryOf, levels: createLevels(() => door.counts().dialBacks) },
     {
       isMetered: prometheus.enabled,
       records: config.records.enabled ? recordsOptionsFrom(config) : undefined,
       logLevel: config.records.log,
+      isCharted: config.admin.enabled,
     },
   );
   const serverCertificates = createServerCertificates(
@@ -151,10 +161,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     { clock, admit: (properties) => policies.admit(properties) },
     { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
   );
-  const policies = createPolicies(
-    { registry, countryOf: (address) => geo?.countryOf(address) },
-    engineRulesFrom(config),
-  );
+  const policies = createPolicies({ registry, countryOf }, engineRulesFrom(config));
   const inspector = createInspectorFrom(config, { clock, registry });
   const router = createRouter({ registry, clock }, { engineHost });
   const sweep = createSweep(clock, 1_000);
@@ -280,7 +287,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       publishedPostQuantum,
     },
   );
-  const admin = config.admin.enabled
+  const admin = history
     ? createAdminDoor(
         {
           clock,
@@ -304,6 +311,12 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
             connections: doorstep.connectionCount,
           }),
           engineAddress: () => `${engineHost}:${publicPort()}`,
+          records,
+          history,
+          policies,
+          configFile,
+          countryOf,
+          running: () => running,
         },
         config,
       )
@@ -368,6 +381,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     metricsServer?.close();
     metricsServer?.closeAllConnections();
     readings?.stop();
+    history?.stop();
     arrivals.destroy();
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy(), admin?.destroy()]);
@@ -427,6 +441,8 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     truthLight,
     reload(next) {
       drainMs = secondsOf(next.timeouts.drain_seconds);
+      auditPolicyChanges({ actors, audit }, 'policy.change', policyChanges(running.policy, next.policy));
+      running = next;
       policies.replaceRules(engineRulesFrom(next));
     },
 
@@ -451,18 +467,6 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
 };
 
 const TLS_VERSIONS = { 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const;
-
-/** What the configuration demands of every published tunnel. */
-const engineRulesFrom = ({ policy, geoip }: Config): EngineRules => ({
-  requiresAuthentication: policy.require_authentication,
-  publishedProtocols: policy.published_protocols,
-  tlsVersionMin: policy.tls_min_version && TLS_VERSIONS[policy.tls_min_version],
-  requiresPostQuantum: policy.post_quantum === 'require',
-  trustedIps: policy.trusted_ips,
-  geoip: policy.geoip,
-  allowsAny: policy.allow_any,
-  hasGeoipDatabase: geoip.database !== undefined,
-});
 
 const recordsOptionsFrom = ({ records: { path, max_rows, max_age_days } }: Config) => ({
   path,

@@ -285,6 +285,24 @@ export const LIMITS = {
   recordsRetryMs: 10_000,
   /** Records in one answer of a search. */
   recordsFoundMax: 1_000,
+  /** Rows that a search looks at in one go, before others get their turn: 2 to 5 ms. */
+  recordsScanRowsMax: 4_096,
+  /** A search of the Admin API answers with what it has found by then, and where to go on. */
+  recordsSearchMs: 2_000,
+  /** Searches, exports and dry runs at once: each takes half a core while it runs. */
+  recordsSearchesMax: 3,
+  /** Rows of one export; the next goes on where it ended. */
+  recordsExportMax: 100_000,
+  /** A dry run of the policy replays at most this much of the past, ... */
+  policyReplayMs: 604_800_000,
+  /** ... this many records, ... */
+  policyReplayMax: 200_000,
+  /** ... and tells of this many tunnels and sources by name, which is more than anybody reads. */
+  policyReplayGroupsMax: 500,
+  /** The history of the overview: steps of 10 s for an hour, and of 5 min for a day. */
+  historyStepMs: 10_000,
+  historyHourSteps: 360,
+  historyDaySteps: 288,
   /** Each text of a record that a downstream chose. */
   recordTextCharsMax: 512,
 

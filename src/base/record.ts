@@ -7,6 +7,7 @@
  */
 import { EngineError, type Source } from './errors.ts';
 import type { AgentId, StreamId, TunnelId } from './ids.ts';
+import type { Principal } from './principal.ts';
 import type { TunnelProperties } from './tunnel-properties.ts';
 
 /** The connection of whoever asked; what is absent is not known. */
@@ -52,6 +53,8 @@ export interface TrafficRecord {
   readonly streamId?: StreamId | undefined;
   /** The credential of who asked: a private dialer, or a downstream of a tunnel that asks for one. */
   readonly dialerCredentialId?: string | undefined;
+  /** By which kind of proof a downstream has shown that. */
+  readonly dialerKind?: Principal['kind'] | undefined;
   /** What the downstream was answered, or would have been; 0 for streams, which have none. */
   readonly status: number;
   /** Why it failed; absent when it went well, and when a side of a stream broke off. */

@@ -20,6 +20,7 @@ import { createCredentials } from '../store/credentials.ts';
 import { openDatabase } from '../store/database.ts';
 import { VERSION } from '../version.ts';
 import { FIRST_ADMIN, linkAddress, pageAddress, withAdmins } from './admin.ts';
+import { createConfigFile } from './config-file.ts';
 import type { CliContext } from './context.ts';
 import { createInstance, type InstanceFiles, instanceFiles } from './instance.ts';
 import { serveSamplePage } from './sample-page.ts';
@@ -41,11 +42,13 @@ const run = async (flags: { dir: string; listen: string }, context: CliContext):
   const files = existsSync(instanceFiles(flags.dir).config)
     ? instanceFiles(flags.dir)
     : await createInstance({ ...flags, host: HOST }, clock);
-  const { config, warnings } = loadConfig({ path: files.config, env: context.env });
+  const source = { path: files.config, env: context.env };
+  const { config, warnings } = loadConfig(source);
   for (const warning of warnings) context.tell(`warning: ${warning}.`);
 
   const log = createLogger(config.engine.log_level === 'info' ? 'warn' : config.engine.log_level);
-  const engine = createEngine(config, { clock, log });
+  const configFile = createConfigFile({ log, apply: (next) => engine.reload(next) }, source, config);
+  const engine = createEngine(config, { clock, log, configFile });
   const { port, adminPort } = await engine.start();
   const tokenFile = await agentTokenFile(files, config.store.path, config.engine.host, clock);
   const page = await serveSamplePage();

@@ -1,7 +1,7 @@
 /**
  * What a configuration that was read again changes in an engine that runs.
  *
- * Flow: serve.ts reads the file on SIGHUP and when it is another one (config-watch.ts), asks {@link changeFrom}, and hands the result to the engine.
+ * Flow: config-file.ts reads the file again, asks {@link changeFrom}, and hands the result to the engine.
  * Invariant: a setting that is not in the list below stays as it was at the start, whatever the file says, and is named.
  */
 import { isDeepStrictEqual } from 'node:util';

@@ -2,14 +2,14 @@
 import { once } from 'node:events';
 import type { Command } from 'commander';
 import { fail } from '../base/errors.ts';
-import { createLogger, type RootLogger } from '../base/log.ts';
+import { createLogger, type Logger } from '../base/log.ts';
 import { createClock } from '../base/time.ts';
 import { configPathFrom, loadConfig } from '../config/load.ts';
 import type { Config } from '../config/schema.ts';
-import { createEngine, type Engine } from '../engine.ts';
+import { createEngine } from '../engine.ts';
+import { type ConfigFile, createConfigFile } from './config-file.ts';
 import { watchConfig } from './config-watch.ts';
 import type { CliContext } from './context.ts';
-import { changeFrom } from './reload.ts';
 
 /** Adds the command; it is also what runs when none is named. */
 export const registerServe = (program: Command, context: CliContext): void => {
@@ -23,20 +23,22 @@ export const registerServe = (program: Command, context: CliContext): void => {
       if (word !== undefined) throw fail('USAGE', { problem: `There is no command ${word}` });
       const source = { path: configPathFrom({ flag, env: context.env }), env: context.env };
       const clock = createClock();
-      const readAgain = () => {
-        running = reload(engine, running, source, log);
-      };
       // Before it is read: what is saved meanwhile is another file.
-      const watch = watchConfig(clock, source.path, readAgain);
+      const watch = watchConfig(clock, source.path, () => reload(configFile, log));
       const { config, warnings } = loadConfig(source);
       const log = createLogger(config.engine.log_level);
       for (const warning of warnings) log.warn({}, warning);
-      const engine = createEngine(config, { clock, log });
-      let running = config;
+      const apply = (next: Config) => {
+        watch.markRead();
+        engine.reload(next);
+        log.level = next.engine.log_level;
+      };
+      const configFile = createConfigFile({ log, apply }, source, config);
+      const engine = createEngine(config, { clock, log, configFile });
       // Before it listens: until somebody hears it, the signal ends the process.
       context.onHangup(() => {
         watch.markRead();
-        readAgain();
+        reload(configFile, log);
       });
       await engine.start();
       if (!context.stopSignal.aborted) await once(context.stopSignal, 'abort');
@@ -46,23 +48,10 @@ export const registerServe = (program: Command, context: CliContext): void => {
 };
 
 /** Reads the configuration again. A broken one changes nothing. */
-const reload = (
-  engine: Engine,
-  running: Config,
-  source: Parameters<typeof loadConfig>[0],
-  log: RootLogger,
-): Config => {
+const reload = (configFile: ConfigFile, log: Logger): void => {
   try {
-    const next = loadConfig(source);
-    const { config, changed, pending } = changeFrom(running, next.config);
-    for (const warning of next.warnings) log.warn({}, warning);
-    engine.reload(config);
-    log.level = config.engine.log_level;
-    log.info({ changed }, 'the configuration was reloaded');
-    if (pending.length > 0) log.warn({ settings: pending }, 'these settings change with the next start');
-    return config;
+    configFile.reload();
   } catch (error) {
     log.error({ error }, 'the configuration was not reloaded, and nothing has changed');
-    return running;
   }
 };

@@ -38,15 +38,36 @@ export const configPathFrom = ({ flag, env }: { flag?: string | undefined; env: 
  */
 export const loadConfig = ({ path, env }: { path: string; env: Environment }): LoadedConfig => {
   const absolute = resolve(path);
-  const dir = dirname(absolute);
-  const source = readSource(absolute);
+  return configFromText({ ...readConfigText(absolute), path: absolute, env });
+};
+
+/** A configuration file as it is. */
+export interface ConfigText {
+  readonly text: string;
+  /** Whether every user of the machine can read it. */
+  readonly isReadByOthers: boolean;
+}
+
+/**
+ * Validates the text of a file, as if it were there already.
+ * @param path absolute
+ * @throws CONFIG_INVALID
+ */
+export const configFromText = ({
+  text,
+  isReadByOthers,
+  path,
+  env,
+}: ConfigText & { path: string; env: Environment }): LoadedConfig => {
+  const dir = dirname(path);
+  const source = readYaml(text);
   if (source.faults.length > 0) throw invalid(source.faults);
 
   const { config, warnings, originOf } = build(source, env, dir);
   const holdsSecret = CONFIG_FIELDS.some(({ isSecret, key }) => isSecret && source.lineOf(key) !== undefined);
-  if (holdsSecret && source.isReadByOthers)
-    warnings.push(`${absolute} holds a secret and every user of this machine can read it: chmod 600 it`);
-  return { config, path: absolute, dir, warnings, originOf };
+  if (holdsSecret && isReadByOthers)
+    warnings.push(`${path} holds a secret and every user of this machine can read it: chmod 600 it`);
+  return { config, path, dir, warnings, originOf };
 };
 
 /**
@@ -140,7 +161,8 @@ const readFile = (path: string): { bytes: Buffer; isReadByOthers: boolean } => {
   }
 };
 
-const readSource = (path: string): YamlSource & { isReadByOthers: boolean } => {
+/** @throws CONFIG_NOT_FOUND, CONFIG_INVALID when it cannot be read or is too large */
+export const readConfigText = (path: string): ConfigText => {
   let file: ReturnType<typeof readFile>;
   try {
     file = readFile(path);
@@ -151,5 +173,5 @@ const readSource = (path: string): YamlSource & { isReadByOthers: boolean } => {
   }
   if (file.bytes.length > LIMITS.configBytesMax)
     throw invalid([`${path} is larger than ${LIMITS.configBytesMax} bytes`]);
-  return { ...readYaml(file.bytes.toString('utf8')), isReadByOthers: file.isReadByOthers };
+  return { text: file.bytes.toString('utf8'), isReadByOthers: file.isReadByOthers };
 };

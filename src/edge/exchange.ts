@@ -369,6 +369,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
       tunnel: this.#tunnel,
       request: this.request,
       dialerCredentialId: this.#principal?.credentialId,
+      dialerKind: this.#principal?.kind,
       status: error ? error.row.status : this.#status,
       error,
       durationMs: this.#edge.clock.elapsed() - startMs,

@@ -54,12 +54,21 @@ export interface Policies {
   unfollow(running: Running): void;
   /** Puts other rules of the operator into force, for what runs as well. */
   replaceRules(rules: EngineRules): void;
+  /** What is followed now and would be cut by other rules, and why. */
+  preview(rules: EngineRules): readonly WouldCut[];
   /** Judges everything that is followed again; for when `countryOf` answers otherwise. */
   reevaluate(): void;
   /** Cuts what runs by a credential that is over; to be called twice a second and after each revocation. */
   recheck(isActive: (principal: Principal) => boolean): void;
   /** What is followed. */
   readonly followedCount: number;
+}
+
+/** Something that runs, under rules that are not in force. */
+export interface WouldCut {
+  readonly tunnel: Tunnel;
+  readonly connection: ConnectionFacts;
+  readonly error: EngineError;
 }
 
 /** Follows the registry from now on; create it before the first tunnel opens. */
@@ -73,8 +82,8 @@ export const createPolicies = (
   const byCredential = new Set<Running>();
   let rules = engineRules;
 
-  const policyOf = ({ properties, published }: Tunnel): Policy =>
-    compilePolicy(properties, rules, published && 'demands' in published ? published.demands : undefined);
+  const policyOf = ({ properties, published }: Tunnel, by = rules): Policy =>
+    compilePolicy(properties, by, published && 'demands' in published ? published.demands : undefined);
   const compile = (tunnel: Tunnel) => {
     if (tunnel.properties.publish) byTunnel.set(tunnel.id, policyOf(tunnel));
   };
@@ -134,6 +143,15 @@ export const createPolicies = (
       rules = replacement;
       for (const tunnel of registry.list()) compile(tunnel);
       reevaluate();
+    },
+    preview(draft) {
+      const drafted = new Map<Tunnel, Policy>();
+      return [...followed].flatMap(({ tunnel, connection, principal }) => {
+        const policy = drafted.get(tunnel) ?? policyOf(tunnel, draft);
+        drafted.set(tunnel, policy);
+        const error = denialOf(policy, connection, principal);
+        return error ? [{ tunnel, connection, error }] : [];
+      });
     },
     reevaluate,
     get followedCount() {

@@ -98,6 +98,7 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
         tunnel,
         streamId: stream.id,
         dialerCredentialId: admission.principal?.credentialId,
+        dialerKind: admission.principal?.kind,
         status: 0,
         durationMs,
         waitMs,

@@ -12,14 +12,9 @@ import type { Logger } from '../base/log.ts';
 import type { TrafficRecord } from '../base/record.ts';
 import type { Clock, Timer } from '../base/time.ts';
 import { asideOf, isDamage, setAside } from '../store/database.ts';
-import {
-  type FoundRecord,
-  openRecordsTable,
-  type RecordsOptions,
-  type RecordsQuery,
-  type RecordsTable,
-  type StoredRecord,
-} from '../store/records.ts';
+import type { FoundRecord, StoredRecord } from '../store/record-row.ts';
+import { openRecordsTable, type RecordsOptions, type RecordsTable } from '../store/records.ts';
+import type { RecordsQuery, RecordsStride } from '../store/records-search.ts';
 import { storedFrom } from './stored-record.ts';
 
 export interface RecordsNeeds {
@@ -35,6 +30,9 @@ export interface Records {
   keep(record: TrafficRecord): void;
   /** The newest first; what waits for its batch is not found yet. Throws STORE_UNAVAILABLE, and ENGINE_DRAINING once closed. */
   search(query: RecordsQuery): FoundRecord[];
+  /** The same, but no further than a bounded number of rows at a time. */
+  stride(query: RecordsQuery): RecordsStride;
+  find(id: number): FoundRecord | undefined;
   readonly keptCount: number;
   /** Records that found the queue full or the disk failing. */
   readonly lostCount: number;
@@ -120,6 +118,8 @@ export const createRecords = (
     },
 
     search: (query) => opened().search(query),
+    stride: (query) => opened().stride(query),
+    find: (id) => opened().find(id),
 
     get keptCount() {
       return keptCount;

@@ -6,7 +6,7 @@
  */
 import { LIMITS } from '../base/limits.ts';
 import { type RecordedRequest, type TrafficRecord, terminationOf } from '../base/record.ts';
-import type { StoredRecord } from '../store/records.ts';
+import type { StoredRecord } from '../store/record-row.ts';
 
 /**
  * @param nowMs since 1970: when it ended

@@ -1,7 +1,7 @@
 /**
  * The SQL of records: what happened to exchanges and streams, in a capped file of its own.
  *
- * Flow: observe/records.ts appends batches and searches.
+ * Flow: observe/records.ts appends batches; records-search.ts finds.
  * Invariant: ids grow, and none is given twice as long as the file is open, so that a search can go on where it ended. A batch is a
  * bounded amount of work, also after the caps were lowered.
  * Limits: countMax and ageMsMax (options), recordsPrunedMax, recordsVacuumPagesMax, recordsFoundMax.
@@ -9,63 +9,8 @@
 import { LIMITS } from '../base/limits.ts';
 import { type Connection, type Database, openDatabase } from './database.ts';
 import type { Migration } from './migrations.ts';
-
-type Text = string | null;
-
-/** One record as it is kept; null is what was not known, or is not there. Times are in milliseconds, `at` since 1970. */
-export interface StoredRecord {
-  readonly at: number;
-  readonly kind: string;
-  readonly duration_ms: number;
-  readonly wait_ms: number | null;
-  readonly first_byte_ms: number | null;
-  readonly address: string;
-  readonly port: number;
-  readonly country: Text;
-  readonly server_name: Text;
-  readonly alpn: Text;
-  readonly tls_version: Text;
-  readonly cipher: Text;
-  /** 1 or 0. */
-  readonly post_quantum: number | null;
-  readonly ja4: Text;
-  readonly protocol: Text;
-  readonly method: Text;
-  readonly host: Text;
-  /** Without the query. */
-  readonly path: Text;
-  readonly user_agent: Text;
-  readonly tunnel_id: Text;
-  readonly tunnel_name: Text;
-  readonly agent_id: Text;
-  readonly credential_id: Text;
-  readonly stream_id: Text;
-  readonly dialer_credential_id: Text;
-  /** `allowed` or `denied`; null where no tunnel was found to judge it. */
-  readonly decision: Text;
-  readonly status: number;
-  readonly code: Text;
-  readonly error_id: Text;
-  readonly bytes_up: number;
-  readonly bytes_down: number;
-  readonly ended_by: string;
-  readonly reason: string;
-}
-
-/** A stored record with its number: the higher, the later. */
-export type FoundRecord = StoredRecord & { readonly id: number };
-
-/** What to look for; every field that is there must fit. */
-export interface RecordsQuery {
-  readonly host?: string;
-  readonly status?: number;
-  readonly code?: string;
-  readonly address?: string;
-  readonly tunnelId?: string;
-  /** Only what came before this record. */
-  readonly beforeId?: number;
-  readonly limit: number;
-}
+import { type FoundRecord, RECORD_COLUMNS, RECORD_NAMES, type StoredRecord } from './record-row.ts';
+import { type RecordsQuery, type RecordsStride, strideThrough } from './records-search.ts';
 
 export interface RecordsOptions {
   readonly path: string;
@@ -77,54 +22,20 @@ export interface RecordsOptions {
 export interface RecordsTable {
   /** Adds a batch and removes what is beyond the caps. */
   append(records: readonly StoredRecord[], nowMs: number): void;
-  /** The newest first. */
+  /** Looks at a bounded number of rows; whoever has others to serve goes on later. */
+  stride(query: RecordsQuery): RecordsStride;
+  /** The newest first, however long it takes. */
   search(query: RecordsQuery): FoundRecord[];
+  find(id: number): FoundRecord | undefined;
   close(): void;
 }
-
-const COLUMNS = {
-  at: 'INTEGER NOT NULL',
-  kind: 'TEXT NOT NULL',
-  duration_ms: 'REAL NOT NULL',
-  wait_ms: 'REAL',
-  first_byte_ms: 'REAL',
-  address: 'TEXT NOT NULL',
-  port: 'INTEGER NOT NULL',
-  country: 'TEXT',
-  server_name: 'TEXT',
-  alpn: 'TEXT',
-  tls_version: 'TEXT',
-  cipher: 'TEXT',
-  post_quantum: 'INTEGER',
-  ja4: 'TEXT',
-  protocol: 'TEXT',
-  method: 'TEXT',
-  host: 'TEXT',
-  path: 'TEXT',
-  user_agent: 'TEXT',
-  tunnel_id: 'TEXT',
-  tunnel_name: 'TEXT',
-  agent_id: 'TEXT',
-  credential_id: 'TEXT',
-  stream_id: 'TEXT',
-  dialer_credential_id: 'TEXT',
-  decision: 'TEXT',
-  status: 'INTEGER NOT NULL',
-  code: 'TEXT',
-  error_id: 'TEXT',
-  bytes_up: 'INTEGER NOT NULL',
-  bytes_down: 'INTEGER NOT NULL',
-  ended_by: 'TEXT NOT NULL',
-  reason: 'TEXT NOT NULL',
-} as const satisfies Record<keyof StoredRecord, string>;
-const NAMES = Object.keys(COLUMNS) as (keyof StoredRecord)[];
 
 export const RECORDS_MIGRATIONS: readonly Migration[] = [
   {
     number: 1,
     reason:
       'one row for each exchange and stream; no index but the id, as writing must be cheap and the rows are capped',
-    sql: `CREATE TABLE records (id INTEGER PRIMARY KEY, ${NAMES.map((name) => `${name} ${COLUMNS[name]}`).join(', ')}) STRICT;`,
+    sql: `CREATE TABLE records (id INTEGER PRIMARY KEY, ${RECORD_NAMES.map((name) => `${name} ${RECORD_COLUMNS[name]}`).join(', ')}) STRICT;`,
   },
 ];
 
@@ -134,7 +45,7 @@ export const openRecordsTable = (options: RecordsOptions): RecordsTable => {
   const database = openDatabase({ path, mode: 'create', migrations: RECORDS_MIGRATIONS, isExpendable: true });
   const insert = database.use((connection) =>
     connection.prepare(
-      `INSERT INTO records (id, ${NAMES.join(', ')}) VALUES (?, ${NAMES.map(() => '?').join(', ')})`,
+      `INSERT INTO records (id, ${RECORD_NAMES.join(', ')}) VALUES (?, ${RECORD_NAMES.map(() => '?').join(', ')})`,
     ),
   );
   let lastId = edgeId(database, 'max');
@@ -143,7 +54,7 @@ export const openRecordsTable = (options: RecordsOptions): RecordsTable => {
     append(records, nowMs) {
       database.transact((connection) => {
         let id = lastId;
-        for (const record of records) insert.run(++id, ...NAMES.map((name) => record[name]));
+        for (const record of records) insert.run(++id, ...RECORD_NAMES.map((name) => record[name]));
         prune(connection, id, nowMs, options);
         // Ids of a batch that was rolled back are free.
         lastId = id;
@@ -151,7 +62,23 @@ export const openRecordsTable = (options: RecordsOptions): RecordsTable => {
       database.use((connection) => connection.pragma(`incremental_vacuum(${LIMITS.recordsVacuumPagesMax})`));
     },
 
-    search: (query) => database.use((connection) => searchIn(connection, query)),
+    stride: (query) => database.use((connection) => strideThrough(connection, query)),
+    search(query) {
+      const limit = Math.min(query.limit, LIMITS.recordsFoundMax);
+      const all: FoundRecord[] = [];
+      let beforeId = query.beforeId;
+      do {
+        const rest = { ...query, beforeId, limit: limit - all.length };
+        const stride = database.use((connection) => strideThrough(connection, rest));
+        all.push(...stride.found);
+        beforeId = stride.beforeId;
+      } while (beforeId !== undefined && all.length < limit);
+      return all;
+    },
+    find: (id) =>
+      database.use((connection) =>
+        connection.prepare<[number], FoundRecord>('SELECT * FROM records WHERE id = ?').get(id),
+      ),
 
     close: () => database.close(),
   };
@@ -181,21 +108,4 @@ const prune = (
   connection
     .prepare('DELETE FROM records WHERE id < ?')
     .run(Math.min(keptFrom, firstId + LIMITS.recordsPrunedMax));
-};
-
-const searchIn = (connection: Connection, query: RecordsQuery): FoundRecord[] => {
-  const { host, status, code, address, tunnelId, beforeId, limit } = query;
-  const asked = { host, status, code, address, tunnel_id: tunnelId };
-  const conditions = Object.entries(asked).filter(([, value]) => value !== undefined);
-  const where = conditions.map(([name]) => `${name} = ?`);
-  if (beforeId !== undefined) where.push('id < ?');
-  return connection
-    .prepare<unknown[], FoundRecord>(
-      `SELECT * FROM records ${where.length > 0 ? `WHERE ${where.join(' AND ')}` : ''} ORDER BY id DESC LIMIT ?`,
-    )
-    .all(
-      ...conditions.map(([, value]) => value),
-      ...(beforeId === undefined ? [] : [beforeId]),
-      Math.min(limit, LIMITS.recordsFoundMax),
-    );
 };

@@ -61,6 +61,20 @@ describe('judging', () => {
   });
 });
 
+test('a preview tells what other rules would cut, and cuts nothing', () => {
+  const { policies, open } = setUp();
+  const tunnel = open();
+  const cut: EngineError[] = [];
+  for (const connection of [HOME, AWAY])
+    followIn(policies, { tunnel, connection, cut: (error) => cut.push(error) });
+  const told = policies.preview(ONLY_HOME);
+  assert.deepEqual(
+    told.map(({ connection, error }) => [connection.remoteAddress, error.code]),
+    [[AWAY.remoteAddress, 'ADDRESS_FORBIDDEN']],
+  );
+  assert.deepEqual([cut, policies.followedCount, policies.judge(tunnel, AWAY)], [[], 2, undefined]);
+});
+
 describe('other rules', () => {
   test('hold at once for new connections and new tunnels', () => {
     const { policies, open } = setUp();

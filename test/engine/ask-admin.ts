@@ -83,7 +83,7 @@ export const askAdmin = (
         response.on('data', (chunk: Buffer) => chunks.push(chunk)).on('error', reject);
         response.on('end', () => {
           const answered = Buffer.concat(chunks).toString('latin1');
-          const isJson = answered !== '' && /json/.test(response.headers['content-type'] ?? '');
+          const isJson = answered !== '' && /json(?!l)/.test(response.headers['content-type'] ?? '');
           resolve({
             status: response.statusCode ?? 0,
             headers: response.headers,

@@ -6,7 +6,8 @@ import { describe, type TestContext, test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { storedFrom } from '../../src/observe/stored-record.ts';
 import { databaseBytes, openDatabase } from '../../src/store/database.ts';
-import { openRecordsTable, type StoredRecord } from '../../src/store/records.ts';
+import type { StoredRecord } from '../../src/store/record-row.ts';
+import { openRecordsTable } from '../../src/store/records.ts';
 import { exchangeOf } from '../observe/traffic.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -80,8 +81,8 @@ describe('a search', () => {
     assert.deepEqual(find({ status: 200, limit: 10 }), [1]);
     assert.deepEqual(find({ code: 'ADDRESS_FORBIDDEN', limit: 10 }), [3]);
     assert.deepEqual(find({ address: '192.0.2.1', limit: 10 }), [2, 1]);
-    assert.deepEqual(find({ tunnelId: 'tun_1', limit: 10 }), [3, 1]);
-    assert.deepEqual(find({ tunnelId: 'tun_1', status: 403, limit: 10 }), [3]);
+    assert.deepEqual(find({ tunnel: 'tun_1', limit: 10 }), [3, 1]);
+    assert.deepEqual(find({ tunnel: 'tun_1', status: 403, limit: 10 }), [3]);
     assert.deepEqual(find({ host: "' OR 1=1 --", limit: 10 }), []);
   });
 
@@ -127,5 +128,61 @@ describe('the caps', () => {
     assert.equal(countAfterOne(), 0);
     lowered.table.close();
     assert.ok(databaseBytes(path) < bytesBefore / 2);
+  });
+});
+
+describe('a stride', () => {
+  const START_MS = NOW_MS - 10_000 * 100;
+  /** Ten thousand, one every hundred milliseconds; each tenth has failed. */
+  const start = (t: TestContext) => {
+    const { table } = open(t, { countMax: 20_000 });
+    const all = rows(10_000).map((record, index) => ({
+      ...record,
+      at: START_MS + index * 100,
+      duration_ms: 0,
+      status: index % 10 === 0 ? 502 : 200,
+      path: index === 5 ? '/100%_sure' : '/path',
+    }));
+    for (let from = 0; from < all.length; from += 1_000) table.append(all.slice(from, from + 1_000), NOW_MS);
+    return table;
+  };
+
+  test('ends after so many rows, and the next goes on there', (t) => {
+    const table = start(t);
+    const first = table.stride({ text: 'nowhere', limit: 10 });
+    assert.deepEqual(first, { found: [], beforeId: 10_001 - LIMITS.recordsScanRowsMax });
+    let strides = 1;
+    let from: number | undefined = first.beforeId;
+    for (; from !== undefined; strides += 1)
+      from = table.stride({ text: 'nowhere', limit: 10, beforeId: from }).beforeId;
+    assert.equal(strides, Math.ceil(10_000 / LIMITS.recordsScanRowsMax));
+  });
+
+  test('goes on behind the last that it found, and misses none', (t) => {
+    const table = start(t);
+    const ids: number[] = [];
+    let beforeId: number | undefined;
+    do {
+      const stride = table.stride({ statusClass: 5, limit: 7, ...(beforeId !== undefined && { beforeId }) });
+      ids.push(...stride.found.map(({ id }) => id));
+      beforeId = stride.beforeId;
+    } while (beforeId !== undefined);
+    assert.equal(ids.length, 1_000);
+    assert.equal(new Set(ids).size, 1_000);
+  });
+
+  test('looks at the time that is asked for and at no other', (t) => {
+    const table = start(t);
+    const times = { fromMs: START_MS + 1_000, untilMs: START_MS + 1_500 };
+    const { found, beforeId } = table.stride({ ...times, limit: 100 });
+    assert.deepEqual([found.map(({ id }) => id), beforeId], [[15, 14, 13, 12, 11], undefined]);
+    assert.deepEqual(table.stride({ fromMs: NOW_MS, limit: 1 }), { found: [], beforeId: undefined });
+    assert.deepEqual(table.stride({ untilMs: START_MS, limit: 1 }), { found: [], beforeId: undefined });
+  });
+
+  test('takes a text as it is, not as a pattern', (t) => {
+    const table = start(t);
+    assert.equal(table.search({ text: '100%_SURE', limit: 10 }).length, 1);
+    assert.equal(table.search({ text: '1%e', limit: 10 }).length, 0);
   });
 });

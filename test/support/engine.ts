@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { createServer as createHttpServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
@@ -13,7 +14,9 @@ import { type Agent, createAgent } from '../../src/agent/agent.ts';
 import { Secret } from '../../src/base/secret.ts';
 import { type Clock, createClock } from '../../src/base/time.ts';
 import type { TunnelProperties } from '../../src/base/tunnel-properties.ts';
+import { type ConfigFile, createConfigFile } from '../../src/cli/config-file.ts';
 import { configFromObject } from '../../src/config/load.ts';
+import { yamlFrom } from '../../src/config/yaml-source.ts';
 import { createEngine, type Engine } from '../../src/engine.ts';
 import { type Credentials, createCredentials } from '../../src/store/credentials.ts';
 import { openDatabase } from '../../src/store/database.ts';
@@ -33,6 +36,8 @@ export interface EngineOptions {
   readonly clock?: Clock;
   /** What it shows, in place of the pair that all engines of a process share. */
   readonly certificates?: { readonly ca: string; readonly certFile: string; readonly keyFile: string };
+  /** Whether its settings stand in a file, which can be reloaded and written. */
+  readonly hasConfigFile?: boolean;
 }
 
 export interface TestEngine {
@@ -44,6 +49,8 @@ export interface TestEngine {
   readonly ca: string;
   readonly directory: string;
   readonly log: LogRecorder;
+  /** Where the settings stand, if the options ask for that. */
+  readonly configFile: ConfigFile | undefined;
   /** Makes a token over a database connection of its own, as the command line does. */
   createToken(name: string, permissions?: readonly string[] | null): Promise<string>;
   revokeToken(name: string): void;
@@ -68,20 +75,23 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
   const directory = successorOf?.directory ?? makeTemporaryDirectory(t);
   const log = createLogRecorder();
   const databasePath = join(directory, 'engine.db');
-  const config = configFromObject(
-    {
-      engine: { host: 'localhost', log_level: 'debug' },
-      tls: { listen_addr: `127.0.0.1:${successorOf?.port ?? 0}` },
-      certs: { static: { cert_file: certificates.certFile, key_file: certificates.keyFile } },
-      store: { path: databasePath },
-      timeouts: { drain_seconds: 1, stream_request_seconds: 5 },
-      // A story that scripts its agent, or counts what reaches its upstream, is alone with them.
-      probes: { enabled: false },
-      ...settings,
-    },
-    { dir: directory },
-  );
-  const engine = createEngine(config, { clock, log });
+  const all = {
+    engine: { host: 'localhost', log_level: 'debug' },
+    tls: { listen_addr: `127.0.0.1:${successorOf?.port ?? 0}` },
+    certs: { static: { cert_file: certificates.certFile, key_file: certificates.keyFile } },
+    store: { path: databasePath },
+    timeouts: { drain_seconds: 1, stream_request_seconds: 5 },
+    // A story that scripts its agent, or counts what reaches its upstream, is alone with them.
+    probes: { enabled: false },
+    ...settings,
+  };
+  const config = configFromObject(all, { dir: directory });
+  const configPath = join(directory, 'config.yaml');
+  if (options.hasConfigFile) writeFileSync(configPath, `# of a test\n${yamlFrom(all)}`, { mode: 0o600 });
+  const configFile = options.hasConfigFile
+    ? createConfigFile({ log, apply: (next) => engine.reload(next) }, { path: configPath, env: {} }, config)
+    : undefined;
+  const engine = createEngine(config, { clock, log, ...(configFile && { configFile }) });
   const { port, adminPort = 0 } = await engine.start();
   const agents = new Set<Agent>();
   let sharedToken: string | undefined;
@@ -127,6 +137,7 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
     ca: certificates.ca,
     directory,
     log,
+    configFile,
     createToken,
     withCredentials,
     createClientCertificate: async (name, permissions = null) => {

@@ -1,7 +1,7 @@
-/** Overview: how the engine is, what is connected, and what expires soon. */
-
+/** Overview: how the engine is, what is connected, what expires soon, and the traffic of the last hour and day. */
 import { useLink } from './link.ts';
 import { useLive } from './live.ts';
+import { OverviewCharts } from './overview-charts.tsx';
 import { LivePage, Time } from './parts.tsx';
 import { S } from './strings.ts';
 
@@ -53,6 +53,7 @@ export const OverviewPage = () => {
                 </p>
               ))}
             </section>
+            <OverviewCharts />
           </>
         );
       }}

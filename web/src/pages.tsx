@@ -10,6 +10,8 @@ import { ApplicationsPage } from './applications.tsx';
 import { AuditPage } from './audit.tsx';
 import { CertificatesPage } from './certificates.tsx';
 import { OverviewPage } from './overview.tsx';
+import { PolicyPage } from './policy.tsx';
+import { RecordsPage } from './records.tsx';
 import { ServerCertificatePage } from './server-certificate.tsx';
 import { SettingsPage } from './settings.tsx';
 import { S } from './strings.ts';
@@ -34,6 +36,8 @@ const PAGES = {
   applications: ApplicationsPage,
   certificates: CertificatesPage,
   'server-certificate': ServerCertificatePage,
+  policy: PolicyPage,
+  records: RecordsPage,
   audit: AuditPage,
   settings: SettingsPage,
 } as const satisfies Partial<Record<keyof typeof S.nav, ComponentType<PageProps>>>;

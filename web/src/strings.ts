@@ -1,6 +1,9 @@
 /** Every English sentence of the admin page. */
 
+import { TRAFFIC } from './strings-traffic.ts';
+
 export const S = {
+  ...TRAFFIC,
   title: 'rstream engine',
   nav: {
     label: 'Pages',
@@ -11,6 +14,8 @@ export const S = {
     applications: 'Applications',
     certificates: 'Client certificates',
     'server-certificate': 'Server certificate',
+    policy: 'Policy',
+    records: 'Records',
     audit: 'Audit',
     settings: 'Settings',
   },
@@ -185,6 +190,7 @@ export const S = {
     engineDecides: 'as the engine is set',
     facts: 'What it is',
     works: 'Works',
+    traffic: 'Traffic',
     id: 'Id',
     kind: 'Kind',
     labels: 'Labels',

@@ -32,6 +32,7 @@ const factsOf = (tunnel: Tunnel) => ({
   [T.since]: <Time of={tunnel.creation_date} />,
   [T.agent]: `${tunnel.agent ?? S.agents.unnamed} ${tunnel.address ?? ''}`,
   [T.credential]: <code>{tunnel.credential_id}</code>,
+  [T.traffic]: <a href={`${addressOfPage('records')}?tunnel=${tunnel.id}`}>{S.records.link}</a>,
   [T.upstreamTls]: isOf(tunnel.upstream_tls),
 });
 

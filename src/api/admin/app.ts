@@ -21,6 +21,7 @@ import { type CertificateRoutesNeeds, certificateRoutes, type LocalAuthority } f
 import { credentialRoutes } from './credential-routes.ts';
 import { createDownloads, DOWNLOAD_PATH, type Downloads } from './downloads.ts';
 import { requireKnownHost, requireOwnOrigin } from './guard.ts';
+import { type HistoryRoutesNeeds, historyRoutes } from './history-routes.ts';
 import { clearSessionCookie } from './identity.ts';
 import { type InspectionDesk, inspectionRoutes } from './inspection-routes.ts';
 import { createLive, type LiveNeeds } from './live.ts';
@@ -29,7 +30,9 @@ import { liveSocketRoute } from './live-socket.ts';
 import { ADMIN_API, adminOpenApiFrom } from './openapi.ts';
 import { PAGE_HEADERS, servePage } from './page.ts';
 import { type PeopleRoutesNeeds, peopleRoutes } from './people-routes.ts';
+import { type PolicyRoutesNeeds, policyRoutes } from './policy-routes.ts';
 import { adminProblemFrom, PROBLEM_MEDIA_TYPE } from './problem.ts';
+import { type RecordRoutesNeeds, recordRoutes } from './record-routes.ts';
 import type { AdminRoute } from './route.ts';
 import { type ServeRouteNeeds, serveRoute } from './serve-route.ts';
 import { type ServerCertificateRoutesNeeds, serverCertificateRoutes } from './server-certificate-routes.ts';
@@ -41,7 +44,10 @@ export interface AdminApiNeeds
     Omit<CertificateRoutesNeeds, 'downloads' | 'registry' | 'listAgents'>,
     Omit<PeopleRoutesNeeds, 'audit'>,
     ServerCertificateRoutesNeeds,
-    Omit<ServeRouteNeeds, 'admins' | 'audit'> {
+    Omit<ServeRouteNeeds, 'admins' | 'audit'>,
+    RecordRoutesNeeds,
+    HistoryRoutesNeeds,
+    PolicyRoutesNeeds {
   readonly log: Logger;
   readonly registry: LiveRoutesNeeds['registry'] & LiveNeeds['registry'];
   readonly inspection: InspectionDesk;
@@ -76,6 +82,9 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
     ...certificateRoutes({ ...needs, downloads }, options.authority),
     ...peopleRoutes(needs),
     ...serverCertificateRoutes(needs),
+    ...recordRoutes(needs),
+    ...historyRoutes(needs),
+    ...policyRoutes(needs),
   ];
   const app = new Koa();
   app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req)));

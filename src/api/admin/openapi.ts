@@ -76,7 +76,7 @@ const operationFrom = ({ path, operationId, summary, access, body, query, answer
           [row.status ?? 200]: {
             description:
               row.status === 101 ? 'A WebSocket; each message is a text frame of this shape.' : 'Done.',
-            content: { 'application/json': { schema: schemaFrom(answers, 'input') } },
+            content: { [row.mediaType ?? 'application/json']: { schema: schemaFrom(answers, 'input') } },
           },
         }
       : row.isDownload

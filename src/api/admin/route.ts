@@ -38,6 +38,8 @@ export interface AdminRoute {
   readonly isVersioned?: boolean;
   /** Absent: 204. */
   readonly answers?: z.ZodType;
+  /** Of the answer; JSON by default. */
+  readonly mediaType?: string;
   /** In place of `answers`: bytes, which nobody but the caller's disk takes for anything. */
   readonly isDownload?: true;
   /** 200 by default; 101 where `answer` makes a WebSocket of the connection, and `answers` is what each of its messages is. */
