@@ -12,6 +12,7 @@ import type { Logger } from './base/log.ts';
 import type { Clock } from './base/time.ts';
 import type { Config } from './config/schema.ts';
 import type { AgentDoor } from './control/accept.ts';
+import type { WebhookDesk } from './observe/webhook-desk.ts';
 import { readPageFiles } from './page-files.ts';
 import type { Arrivals } from './socket/arrivals.ts';
 import type { Certificates } from './socket/certificates.ts';
@@ -35,6 +36,7 @@ export interface AdminDoorNeeds {
   readonly audit: AuditLog;
   readonly actors: AuditActors;
   readonly door: AgentDoor;
+  readonly webhooks: WebhookDesk;
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };
   engineAddress(): string;

@@ -40,6 +40,7 @@ import { createProofs } from './store/proofs.ts';
 import { createRegistry } from './tunnel/registry.ts';
 import { createRouter } from './tunnel/router.ts';
 import { VERSION } from './version.ts';
+import { createWebhookFeed } from './webhook-feed.ts';
 
 /** What is alive in an engine; all zero after `stop`. */
 export interface EngineCounts {
@@ -122,9 +123,12 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     ...(signingKey && { signingKey }),
   });
 
+  const countryOf = (address: string) => geo?.countryOf(address);
+  const webhooks = createWebhookFeed({ clock, log, audit, countryOf }, config);
+
   const { prometheus } = config.metrics;
   const { record, meters, metrics, records } = createObservation(
-    { clock, log, countryOf: (address) => geo?.countryOf(address) },
+    { clock, log, countryOf, tellFailed: webhooks.tellFailed },
     {
       isMetered: prometheus.enabled,
       records: config.records.enabled ? recordsOptionsFrom(config) : undefined,
@@ -137,10 +141,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     { clock, admit: (properties) => policies.admit(properties) },
     { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
   );
-  const policies = createPolicies(
-    { registry, countryOf: (address) => geo?.countryOf(address) },
-    engineRulesFrom(config),
-  );
+  const policies = createPolicies({ registry, countryOf }, engineRulesFrom(config));
   const router = createRouter({ registry, clock }, { engineHost });
   const sweep = createSweep(clock, 1_000);
 
@@ -180,6 +181,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
       streamIdleMs: secondsOf(timeouts.stream_idle_seconds),
     },
   );
+  webhooks.follow({ registry, findAgent: door.findSession, onAgent: door.onSession });
   const arrivals = createArrivals(
     {
       clock,
@@ -273,6 +275,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
           audit,
           actors,
           door,
+          webhooks: webhooks.desk,
           isDraining: () => isDraining,
           connectionCounts: () => ({
             downstreams: edge.connectionCount,
@@ -299,11 +302,13 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         dials: door.counts().dials,
       }),
       drops: () => doorstep.dropCounts,
+      webhooks: () => webhooks.counts,
       records: () => records ?? { keptCount: 0, lostCount: 0 },
       databases: {
         credentials: config.store.path,
         audit: config.audit.path,
         ...(records && { records: config.records.path }),
+        webhooks: config.webhooks.path,
       },
       startedAt: clock.now(),
     });
@@ -342,6 +347,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy(), admin?.destroy()]);
     records?.close();
+    await webhooks.close();
     database.close();
     audit.close();
   };
@@ -375,6 +381,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
         }
         const adminAddress = await admin?.listen();
         if (adminAddress) log.info({ ...adminAddress }, 'admin page ready');
+        webhooks.start();
         log.info(
           { host: engineHost, address: address.host, port: address.port, version: VERSION },
           'engine ready',

@@ -34,6 +34,10 @@ export const newCredentialId = (): CredentialId => `crd_${randomText(20)}` as Cr
 export const newAdminId = (): string => `adm_${randomText(20)}`;
 /** One session of the admin page; what its cookie holds is another text. */
 export const newAdminSessionId = (): string => `ses_${randomText(20)}`;
+/** Of a webhook, of what it tells, and of telling it: receivers see all three. */
+export const newWebhookId = (): string => `whk_${randomText(20)}`;
+export const newEventId = (): string => `evt_${randomText(20)}`;
+export const newDeliveryId = (): string => `dlv_${randomText(20)}`;
 export const newStreamId = (): StreamId => randomBytes(12).toString('hex') as StreamId;
 
 /** Joins what a peer was shown to the line in the log: 8 base32 characters, unique enough within a log. */

@@ -1,8 +1,8 @@
 /**
- * Everything that happens to a record: counted, told to the log, kept.
+ * Everything that happens to a record: counted, told to the log, kept, and told to webhooks where it failed.
  *
  * Flow: engine.ts makes one, hands `record` to edge and control, and the meters to whoever counts.
- * Invariant: each of the three can be off without the others; `record` never throws.
+ * Invariant: each of the four can be off without the others; `record` never throws.
  */
 import { createMetrics, type Metrics } from '../base/metric-numbers.ts';
 import type { TrafficRecord } from '../base/record.ts';
@@ -25,7 +25,12 @@ export interface Observation {
   readonly records: Records | undefined;
 }
 
-export const createObservation = (needs: RecordsNeeds, options: ObservationOptions): Observation => {
+export interface ObservationNeeds extends RecordsNeeds {
+  /** Told of each record; must not throw. */
+  tellFailed(record: TrafficRecord): void;
+}
+
+export const createObservation = (needs: ObservationNeeds, options: ObservationOptions): Observation => {
   const metrics = options.isMetered ? createMetrics() : undefined;
   const meters = metrics ? createMeters(metrics, needs.clock) : NO_METERS;
   const records = options.records && createRecords(needs, options.records);
@@ -35,6 +40,7 @@ export const createObservation = (needs: RecordsNeeds, options: ObservationOptio
       meters.countTraffic(record);
       log(record);
       records?.keep(record);
+      needs.tellFailed(record);
     },
     meters,
     metrics,

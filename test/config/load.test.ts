@@ -95,6 +95,7 @@ describe('loadConfig', () => {
         max_age_days: 30,
         log: 'debug',
       },
+      webhooks: { allow_private: false, path: join(dir, 'webhooks.db') },
       timeouts: {
         stream_request_seconds: 30,
         http_idle_seconds: 90,
@@ -148,6 +149,9 @@ describe('loadConfig', () => {
       allow_any: true,
     });
     assert.equal(config.geoip.database, join(dir, 'countries.mmdb'));
+    const [endpoint] = config.webhooks.endpoints ?? [];
+    assert.deepEqual([endpoint?.name, endpoint?.events], ['operations', ['client.*', 'stream.failed']]);
+    assert.ok(endpoint?.secret instanceof Secret);
     assert.deepEqual(config.admin, {
       enabled: true,
       listen_addr: '[::1]:9443',

@@ -29,11 +29,13 @@ import { adminProblemFrom, PROBLEM_MEDIA_TYPE } from './problem.ts';
 import type { AdminRoute } from './route.ts';
 import { type ServeRouteNeeds, serveRoute } from './serve-route.ts';
 import { sessionRoutes } from './session-routes.ts';
+import { type WebhookRoutesNeeds, webhookRoutes } from './webhook-routes.ts';
 
 export interface AdminApiNeeds
   extends Omit<LiveRoutesNeeds, 'credentials' | 'registry'>,
     Omit<CertificateRoutesNeeds, 'downloads' | 'registry' | 'listAgents'>,
     Omit<PeopleRoutesNeeds, 'audit'>,
+    WebhookRoutesNeeds,
     Omit<ServeRouteNeeds, 'admins' | 'audit'> {
   readonly log: Logger;
   readonly registry: LiveRoutesNeeds['registry'];
@@ -59,6 +61,7 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
     ...authTokenRoutes(needs),
     ...certificateRoutes({ ...needs, downloads }, options.authority),
     ...peopleRoutes(needs),
+    ...webhookRoutes(needs),
   ];
   const app = new Koa();
   app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req)));
