@@ -124,7 +124,7 @@ export const createEngine = (config: Config, { clock, log }: { clock: Clock; log
   });
 
   const countryOf = (address: string) => geo?.countryOf(address);
-  const webhooks = createWebhookFeed({ clock, log, audit, countryOf }, config);
+  const webhooks = createWebhookFeed({ clock, log, audit, actors, countryOf }, config);
 
   const { prometheus } = config.metrics;
   const { record, meters, metrics, records } = createObservation(

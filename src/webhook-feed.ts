@@ -8,8 +8,7 @@
  * Limits: webhookAuditMs.
  */
 import { existsSync } from 'node:fs';
-import type { AgentView } from './api/dto.ts';
-import { clientFromAgent, dtoFromTunnel } from './api/dto.ts';
+import { type AgentView, clientFromAgent, dtoFromTunnel } from './api/dto.ts';
 import { type Change, changeEventFrom } from './api/watch-events.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
@@ -22,7 +21,8 @@ import { createWebhookDesk } from './observe/webhook-desk.ts';
 import { createWebhookSender } from './observe/webhook-request.ts';
 import { createWebhooks, type Webhooks } from './observe/webhooks.ts';
 import type { AuditEntry, AuditLog } from './store/audit.ts';
-import { openWebhookStore } from './store/webhooks.ts';
+import type { AuditActors } from './store/audit-actor.ts';
+import { openWebhookStore, type Webhook } from './store/webhooks.ts';
 import type { TunnelRegistry } from './tunnel/registry.ts';
 import type { Tunnel } from './tunnel/tunnel.ts';
 import { VERSION } from './version.ts';
@@ -31,6 +31,7 @@ export interface WebhookFeedNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly audit: Pick<AuditLog, 'record' | 'list'>;
+  readonly actors: Pick<AuditActors, 'complete'>;
   countryOf(address: string): string | undefined;
 }
 
@@ -46,26 +47,22 @@ export const createWebhookFeed = (
   needs: WebhookFeedNeeds,
   { webhooks: settings }: Pick<Config, 'webhooks'>,
 ) => {
-  const { clock, audit } = needs;
+  const { clock, audit, actors } = needs;
   const { path, endpoints = [], allow_private: allowsPrivate } = settings;
   const webhooks = createWebhooks(
     {
       ...needs,
       send: createWebhookSender({ clock }, { allowsPrivate }),
       open: () => openWebhookStore(path),
+      // The engine's own deed, whoever it was that woke it.
       onGivenUp: ({ id, name }) =>
-        audit.record({
-          actor: 'engine',
-          origin: 'local',
-          action: 'webhook.disable',
-          object: id,
-          name,
-          result: 'ok',
-        }),
+        audit.record({ ...ENGINE, action: 'webhook.disable', object: id, name, result: 'ok' }),
     },
     { userAgent: `rstream-engine-ce/${VERSION}` },
   );
-  const desk = createWebhookDesk({ clock, webhooks }, { allowsPrivate });
+  const onCreated = ({ id, name }: Webhook) =>
+    audit.record(actors.complete({ action: 'webhook.create', object: id, name, result: 'ok' }));
+  const desk = createWebhookDesk({ clock, webhooks, onCreated }, { allowsPrivate });
   if (endpoints.length > 0 || existsSync(path)) {
     webhooks.load();
     desk.adopt(endpoints);
@@ -118,6 +115,8 @@ export const createWebhookFeed = (
     },
   };
 };
+
+const ENGINE = { actor: 'engine', origin: 'local' } as const;
 
 const CREDENTIAL_EVENTS: Readonly<Record<string, WebhookEventType>> = {
   create: 'credential.created',

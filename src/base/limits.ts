@@ -250,9 +250,11 @@ export const LIMITS = {
   /** Deliveries that are over and stay in the log, of all webhooks, and for how long. */
   webhookDeliveriesKeptMax: 10_000,
   webhookDeliveriesKeptMs: 2_592_000_000,
-  /** Deliveries that expire or leave the log at once, and how often that is looked at where nothing happens. */
+  /** Deliveries that expire or leave the log with each batch, which is more than it adds, and how often that is looked at without one. */
   webhookDeliveriesPrunedMax: 512,
   webhookPruneMs: 600_000,
+  /** Pages of 4 KiB that are given back to the disk each time. */
+  webhookVacuumPagesMax: 1_024,
   /** From the look for the address of a receiver to the end of its answer: receivers are told to answer first and work then. */
   webhookAttemptMsMax: 15_000,
   /** Answers are not looked at; a longer one is cut off. */

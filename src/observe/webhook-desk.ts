@@ -33,6 +33,8 @@ export type ConfiguredWebhook = WebhookOrder & { readonly secret: Secret };
 export interface WebhookDeskNeeds {
   readonly clock: Clock;
   readonly webhooks: Webhooks;
+  /** Somebody made one; must not throw. */
+  onCreated(webhook: Webhook): void;
 }
 
 export interface WebhookDeskOptions {
@@ -45,7 +47,7 @@ export type WebhookDesk = ReturnType<typeof createWebhookDesk>;
 const WELL = { state: 'enabled', failureCount: 0, failingSince: undefined } as const;
 
 export const createWebhookDesk = (
-  { clock, webhooks }: WebhookDeskNeeds,
+  { clock, webhooks, onCreated }: WebhookDeskNeeds,
   { allowsPrivate }: WebhookDeskOptions,
 ) => {
   const testing = new Set<string>();
@@ -125,7 +127,9 @@ export const createWebhookDesk = (
       check(order);
       if (webhooks.list().length >= LIMITS.webhooksMax)
         throw fail('WEBHOOK_LIMIT', { limit: LIMITS.webhooksMax });
-      return put(made(order, 'admin', newWebhookSecret()));
+      const webhook = put(made(order, 'admin', newWebhookSecret()));
+      onCreated(webhook);
+      return webhook;
     },
 
     /** @throws WEBHOOK_NOT_FOUND, WEBHOOK_CONFIGURED, WEBHOOK_INVALID, VERSION_OUTDATED */

@@ -82,7 +82,8 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
     clock,
     deliveries: () => opened().deliveries,
     takersOf: (type) => takers.get(type) ?? [],
-    onWritten: (ids) => {
+    onWritten(ids) {
+      prune();
       for (const id of ids) lanes.get(id)?.wake();
     },
     onLost(count) {
@@ -155,6 +156,14 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
       onFault(thrown);
     }
   };
+  const pruneAndShrink = () => {
+    prune();
+    try {
+      store?.deliveries.shrink();
+    } catch (thrown) {
+      onFault(thrown);
+    }
+  };
 
   return {
     /** Whether anybody asks for such events: to be looked at where it costs something to make one. */
@@ -176,8 +185,8 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
     /** Begins to send. */
     start(): void {
       isRunning = true;
-      prune();
-      pruning = every(clock, LIMITS.webhookPruneMs, prune);
+      pruneAndShrink();
+      pruning = every(clock, LIMITS.webhookPruneMs, pruneAndShrink);
       for (const id of webhooks.keys()) laneOf(id).wake();
     },
 

@@ -4,7 +4,8 @@
  * Flow: observe/webhooks.ts appends batches, webhook-lane.ts takes the next one and says how it went.
  * Invariant: numbers grow and are never given twice, so that the log can be read on where a page ended. The body leaves only by `next` and
  * `find`, for those who send it: lists have none.
- * Limits: webhookDeliveriesKeptMax, webhookDeliveriesKeptMs, webhookDeliveriesPrunedMax, webhookEventMsMax.
+ * Limits: webhookDeliveriesKeptMax, webhookDeliveriesKeptMs, webhookDeliveriesPrunedMax, webhookEventMsMax,
+ * webhookVacuumPagesMax.
  */
 import type { ErrorCode } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -104,11 +105,12 @@ export const createDeliveryTable = (database: Database) => {
       database.use(() => statements.list.all(webhookId, before, limit)),
     find: (id: string): OutgoingDelivery | undefined => database.use(() => statements.find.get(id)),
     /** Lets go what is beyond age and number, a bounded part of it. Returns how many of those that waited have expired. */
-    prune(nowMs: number): number {
-      const expired = database.transact(() => prune(statements, nowMs));
-      database.use((connection) => connection.pragma(`incremental_vacuum(${LIMITS.recordsVacuumPagesMax})`));
-      return expired;
-    },
+    prune: (nowMs: number): number => database.transact(() => prune(statements, nowMs)),
+    /** Gives back to the disk what has become free, a bounded part of it. */
+    shrink: (): void =>
+      void database.use((connection) =>
+        connection.pragma(`incremental_vacuum(${LIMITS.webhookVacuumPagesMax})`),
+      ),
   };
 };
 

@@ -27,7 +27,7 @@ export interface RoomOptions {
 
 export const ORDER = { name: 'ops', url: 'https://hooks.example.com/in?key=hunter2', events: ['*'] };
 
-/** One engine's webhooks; `receiver` may be changed at any time. */
+/** One engine's webhooks; the receiver takes everything until the test says otherwise. */
 export const openRoom = (t: TestContext, options: RoomOptions = {}) => {
   const {
     path = join(makeTemporaryDirectory(t), 'webhooks.db'),
@@ -57,7 +57,7 @@ export const openRoom = (t: TestContext, options: RoomOptions = {}) => {
     },
     { userAgent: 'test' },
   );
-  const desk = createWebhookDesk({ clock, webhooks }, { allowsPrivate: false });
+  const desk = createWebhookDesk({ clock, webhooks, onCreated: () => {} }, { allowsPrivate: false });
   webhooks.load();
   webhooks.start();
   t.after(() => webhooks.close());
@@ -68,8 +68,9 @@ export const openRoom = (t: TestContext, options: RoomOptions = {}) => {
   };
   return {
     ...{ path, clock, log, sent, givenUp, webhooks, desk, settle },
-    set receiver(next: Receiver) {
-      room.receiver = next;
+    /** From now on the receiver does this. */
+    receive: (receiver: Receiver) => {
+      room.receiver = receiver;
     },
     /** Tells of something that is known by a number. */
     emit: (number: number, type: WebhookEventType = 'tunnel.created') =>

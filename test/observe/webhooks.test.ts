@@ -49,7 +49,7 @@ describe('webhooks', () => {
   test('wait for a receiver that is down for an hour, and arrive in their order when it is back', async (t) => {
     const room = openRoom(t);
     room.desk.create(ORDER);
-    room.receiver = () => 'WEBHOOK_UNREACHABLE';
+    room.receive(() => 'WEBHOOK_UNREACHABLE');
     for (let number = 0; number < 60; number += 1) {
       room.emit(number);
       await room.pass(60_000, 5_000);
@@ -60,7 +60,7 @@ describe('webhooks', () => {
       room.sent.every((request) => numberOf(request) === 0),
       'only the oldest is tried',
     );
-    room.receiver = () => {};
+    room.receive(() => {});
     room.sent.length = 0;
     await room.pass(LIMITS.webhookPauseMsMax, 5_000);
     assert.deepEqual(
@@ -73,7 +73,7 @@ describe('webhooks', () => {
   test('of one that its receiver cannot stand do not keep the others waiting', async (t) => {
     const room = openRoom(t);
     const { id } = room.desk.create(ORDER);
-    room.receiver = (request) => (numberOf(request) === 1 ? 500 : undefined);
+    room.receive((request) => (numberOf(request) === 1 ? 500 : undefined));
     for (const number of [0, 1, 2, 3]) room.emit(number);
     await room.pass(60_000, 1_000);
     const arrived = () => room.desk.deliveries(id, 10).filter(({ state }) => state === 'delivered');
@@ -81,7 +81,7 @@ describe('webhooks', () => {
     assert.deepEqual([...new Set(room.sent.map(numberOf))], [0, 1, 2, 3]);
     const failing = room.desk.deliveries(id, 10).find(({ state }) => state === 'waiting');
     assert.deepEqual([failing?.status, failing?.code], [500, 'WEBHOOK_REFUSED']);
-    room.receiver = () => {};
+    room.receive(() => {});
     await room.pass(HOUR_MS, 60_000);
     assert.equal(arrived().length, 4);
   });
@@ -89,7 +89,7 @@ describe('webhooks', () => {
   test('survive a kill: what was not answered is sent again', async (t) => {
     const first = openRoom(t);
     first.desk.create(ORDER);
-    first.receiver = SILENT;
+    first.receive(SILENT);
     first.emit(1);
     first.emit(2);
     await first.pass(LIMITS.webhookFlushMs);
@@ -103,7 +103,7 @@ describe('webhooks', () => {
   test('are kept by an engine that stops, also those that were told last', async (t) => {
     const first = openRoom(t);
     first.desk.create(ORDER);
-    first.receiver = SILENT;
+    first.receive(SILENT);
     first.emit(1);
     await first.pass(LIMITS.webhookFlushMs);
     first.emit(2);
@@ -118,7 +118,7 @@ describe('webhooks', () => {
   test('are switched off when nothing has arrived for days, and say so', async (t) => {
     const room = openRoom(t);
     const { id } = room.desk.create(ORDER);
-    room.receiver = () => 503;
+    room.receive(() => 503);
     for (let day = 0; day < 6; day += 1) {
       room.emit(day);
       await room.pass(DAY_MS, LIMITS.webhookPauseMsMax);
@@ -130,7 +130,7 @@ describe('webhooks', () => {
     await room.pass(DAY_MS, HOUR_MS);
     assert.equal(room.sent.length, attempts);
     assert.ok(room.webhooks.counts.expired > 0, 'old ones are not told any more');
-    room.receiver = () => {};
+    room.receive(() => {});
     room.desk.change(id, failed.version, { isEnabled: true });
     await room.settle();
     assert.equal(room.desk.find(id).state, 'enabled');
@@ -193,13 +193,13 @@ describe('the desk', () => {
   test('sends a test at once and once, whatever waits', async (t) => {
     const room = openRoom(t);
     const { id } = room.desk.create(ORDER);
-    room.receiver = () => 500;
+    room.receive(() => 500);
     room.emit(1);
     await room.pass(LIMITS.webhookFlushMs);
-    room.receiver = () => {};
+    room.receive(() => {});
     const arrived = await room.desk.test(id, 'webhook.test');
     assert.deepEqual([arrived.state, arrived.type, arrived.attemptCount], ['delivered', 'webhook.test', 1]);
-    room.receiver = () => 404;
+    room.receive(() => 404);
     const refused = await room.desk.test(id, 'client.created');
     assert.deepEqual([refused.state, refused.status, refused.code], ['failed', 404, 'WEBHOOK_REFUSED']);
     const slow = room.desk.test(id, 'webhook.test');
