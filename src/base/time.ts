@@ -107,7 +107,7 @@ export const createBackoff = (baseMs: number, maxMs: number, random: () => numbe
 };
 
 /**
- * A waiting time with full jitter, for one that retries alone and wants to be found early: drawn evenly between nothing and `baseMs`, doubled
+ * A waiting time with full jitter, for one that retries alone and wants to be found early: drawn evenly in whole milliseconds between nothing and `baseMs`, doubled
  * by every failure but the first, `maxMs` at most.
  */
 export const fullJitterMs = (
@@ -115,7 +115,8 @@ export const fullJitterMs = (
   baseMs: number,
   maxMs: number,
   random: () => number = Math.random,
-): number => random() * Math.min(maxMs, baseMs * 2 ** Math.min(Math.max(0, failureCount - 1), 30));
+): number =>
+  Math.round(random() * Math.min(maxMs, baseMs * 2 ** Math.min(Math.max(0, failureCount - 1), 30)));
 
 /**
  * The one way to start a promise that nobody awaits.

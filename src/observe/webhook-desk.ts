@@ -19,7 +19,8 @@ import {
 } from '../base/webhook.ts';
 import type { Delivery } from '../store/webhook-deliveries.ts';
 import type { Webhook } from '../store/webhooks.ts';
-import { type Webhooks, webhookBody } from './webhooks.ts';
+import { webhookBody } from './webhook-attempt.ts';
+import type { Webhooks } from './webhooks.ts';
 
 /** What somebody says of a webhook. */
 export interface WebhookOrder {

@@ -8,21 +8,11 @@
  * the only one that is overtaken.
  * Limits: webhookStoreRetryMs, webhookPauseMsMin, webhookPauseMsMax, webhookSetbackMsMin, webhookSetbackMsMax, webhookFailingMsMax.
  */
-import { EngineError, type ErrorCode } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { type Clock, fullJitterMs, type Timer } from '../base/time.ts';
 import type { DeliveryTable, OutgoingDelivery } from '../store/webhook-deliveries.ts';
 import type { Webhook, WebhookHealth } from '../store/webhooks.ts';
-
-/** What came of an attempt. */
-export interface Attempt {
-  readonly triedAt: number;
-  readonly durationMs: number;
-  /** Of the answer, where there was one. */
-  readonly status: number | undefined;
-  /** Undefined when it arrived. */
-  readonly code: ErrorCode | undefined;
-}
+import type { Attempt } from './webhook-attempt.ts';
 
 export interface LaneNeeds {
   readonly clock: Clock;
@@ -55,7 +45,8 @@ export const createLane = (needs: LaneNeeds): Lane => {
   let isClosed = false;
 
   const sleep = (ms: number) => {
-    timer = clock.after(ms, wake);
+    // A part of a millisecond would be over before it has passed.
+    timer = clock.after(Math.max(1, Math.ceil(ms)), wake);
   };
 
   /** The disk failed: what was sent meanwhile is sent again. */
@@ -77,7 +68,7 @@ export const createLane = (needs: LaneNeeds): Lane => {
     if (pauseMs > 0) return sleep(pauseMs);
     const delivery = nextOf(webhook);
     const dueAt = delivery ? undefined : deliveries.nextDueAt(webhook.id);
-    if (dueAt !== undefined) sleep(Math.max(1, dueAt - clock.now()));
+    if (dueAt !== undefined) sleep(dueAt - clock.now());
     if (!delivery) return;
     underWay = tried(webhook, delivery).then(
       () => {
@@ -156,22 +147,4 @@ const afterFailure = ({ failureCount, failingSince }: Webhook, nowMs: number): W
     failureCount: failureCount + 1,
     failingSince: since,
   };
-};
-
-/** Runs an attempt and says what came of it; never throws. */
-export const attemptOf = async (clock: Clock, send: () => Promise<number>): Promise<Attempt> => {
-  const [triedAt, startMs] = [clock.now(), clock.elapsed()];
-  const attempt = (status: number | undefined, code?: ErrorCode): Attempt => ({
-    triedAt,
-    durationMs: Math.round(clock.elapsed() - startMs),
-    status,
-    code,
-  });
-  try {
-    return attempt(await send());
-  } catch (thrown) {
-    if (!(thrown instanceof EngineError)) return attempt(undefined, 'INTERNAL');
-    const { status } = thrown.details;
-    return attempt(typeof status === 'number' ? status : undefined, thrown.code);
-  }
 };

@@ -10,34 +10,26 @@ import { engineErrorFrom, fail } from '../base/errors.ts';
 import { newEventId } from '../base/ids.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Logger } from '../base/log.ts';
-import { type Clock, every, inBackground, type Timer } from '../base/time.ts';
-import {
-  isFilteredIn,
-  WEBHOOK_EVENTS,
-  type WebhookEvent,
-  type WebhookEventType,
-  webhookSignature,
-} from '../base/webhook.ts';
-import type { NewDelivery } from '../store/webhook-deliveries.ts';
+import { every, inBackground, type Timer } from '../base/time.ts';
+import { isFilteredIn, WEBHOOK_EVENTS, type WebhookEvent, type WebhookEventType } from '../base/webhook.ts';
 import type { Webhook, WebhookHealth, WebhookStore } from '../store/webhooks.ts';
-import { type Attempt, attemptOf, createLane, type Lane } from './webhook-lane.ts';
+import {
+  type Attempt,
+  type AttemptsNeeds,
+  type AttemptsOptions,
+  createAttempts,
+  webhookBody,
+} from './webhook-attempt.ts';
+import { createLane, type Lane } from './webhook-lane.ts';
 import { createWebhookQueue } from './webhook-queue.ts';
-import type { SendWebhook } from './webhook-request.ts';
 
-export interface WebhooksNeeds {
-  readonly clock: Clock;
+export interface WebhooksNeeds extends AttemptsNeeds {
   readonly log: Logger;
-  readonly send: SendWebhook;
   readonly random?: () => number;
   /** Opens the file; called when it is needed first. Throws STORE_UNAVAILABLE, STORE_TOO_NEW. */
   open(): WebhookStore;
   /** A webhook was switched off because nothing had arrived for days. Must not throw. */
   onGivenUp(webhook: Webhook): void;
-}
-
-export interface WebhooksOptions {
-  /** How the engine names itself to receivers. */
-  readonly userAgent: string;
 }
 
 /** What became of deliveries since the engine started. */
@@ -53,11 +45,11 @@ export interface WebhookCounts {
 
 export type Webhooks = ReturnType<typeof createWebhooks>;
 
-export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOptions) => {
+export const createWebhooks = (needs: WebhooksNeeds, options: AttemptsOptions) => {
   const { clock, log } = needs;
   const webhooks = new Map<string, Webhook>();
   const lanes = new Map<string, Lane>();
-  const stopping = new AbortController();
+  const { attempt, end } = createAttempts(needs, options);
   const counts = { delivered: 0, failed: 0, expired: 0, lost: 0 };
   let takers: ReadonlyMap<WebhookEventType, readonly string[]> = new Map();
   let store: WebhookStore | undefined;
@@ -76,6 +68,15 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
     const error = engineErrorFrom(thrown);
     if (!isFailing) log.error({ code: error.code, error }, 'webhooks stand still');
     isFailing = true;
+  };
+
+  /** Work that can be left undone, on the file if it is open. */
+  const quietly = (work: (opened: WebhookStore) => void) => {
+    try {
+      if (store && !isClosed) work(store);
+    } catch (thrown) {
+      onFault(thrown);
+    }
   };
 
   const queue = createWebhookQueue({
@@ -99,12 +100,6 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
       enabled.filter(({ events }) => isFilteredIn(events, type)).map(({ id }) => id);
     takers = new Map(WEBHOOK_EVENTS.map((type) => [type, takersOf(type)]));
   };
-
-  const attempt = (webhook: Webhook, delivery: NewDelivery): Promise<Attempt> =>
-    attemptOf(clock, () => {
-      const headers = { ...headersFor(webhook, delivery, clock.now()), 'user-agent': userAgent };
-      return needs.send({ url: webhook.url, headers, body: delivery.body }, stopping.signal);
-    });
 
   const noteAttempt = (id: string, { code, status }: Attempt, health: WebhookHealth) => {
     isFailing = false;
@@ -139,30 +134,21 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
     return lane;
   };
 
-  const writtenCount = (): number => {
-    try {
-      const waiting = store && !isClosed ? store.deliveries.waitingCounts().values() : [];
-      return [...waiting].reduce((sum, count) => sum + count, 0);
-    } catch (thrown) {
-      onFault(thrown);
-      return 0;
-    }
+  const countWritten = (): number => {
+    let waitingCount = 0;
+    quietly((opened) => {
+      for (const count of opened.deliveries.waitingCounts().values()) waitingCount += count;
+    });
+    return waitingCount;
   };
 
-  const prune = () => {
-    try {
-      if (store) counts.expired += store.deliveries.prune(clock.now());
-    } catch (thrown) {
-      onFault(thrown);
-    }
-  };
+  const prune = () =>
+    quietly(({ deliveries }) => {
+      counts.expired += deliveries.prune(clock.now());
+    });
   const pruneAndShrink = () => {
     prune();
-    try {
-      store?.deliveries.shrink();
-    } catch (thrown) {
-      onFault(thrown);
-    }
+    quietly(({ deliveries }) => deliveries.shrink());
   };
 
   return {
@@ -192,7 +178,7 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
 
     /** Ends what is under way, keeps what was not delivered, and closes the file. */
     async close(): Promise<void> {
-      stopping.abort();
+      end();
       pruning?.cancel();
       await Promise.all([...lanes.values()].map((lane) => lane.close()));
       if (isClosed) return;
@@ -203,7 +189,7 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
 
     /** Never throws: where the disk fails, only what waits in memory is known. */
     get counts(): WebhookCounts {
-      return { ...counts, waiting: writtenCount() + queue.length };
+      return { ...counts, waiting: countWritten() + queue.length };
     },
 
     list: (): readonly Webhook[] => [...webhooks.values()],
@@ -235,29 +221,5 @@ export const createWebhooks = (needs: WebhooksNeeds, { userAgent }: WebhooksOpti
           onFault,
         );
     },
-  };
-};
-
-/** What receivers get (protocol.md 13.1). @param createdAt milliseconds since 1970 */
-export const webhookBody = (
-  id: string,
-  type: string,
-  createdAt: number,
-  object: object,
-  userId?: string,
-): string =>
-  JSON.stringify({ id, type, created_at: new Date(createdAt).toISOString(), user_id: userId, object });
-
-/** What receivers verify, and know an event by (protocol.md 13.1). */
-const headersFor = (webhook: Webhook, delivery: NewDelivery, nowMs: number): Record<string, string> => {
-  const { secret, oldSecret, oldSecretUntil = 0 } = webhook;
-  const secrets = oldSecret && nowMs < oldSecretUntil ? [secret, oldSecret] : [secret];
-  return {
-    'content-type': 'application/json',
-    'rstream-signature': webhookSignature(delivery.body, secrets, Math.floor(nowMs / 1_000)),
-    'rstream-event-id': delivery.eventId,
-    'rstream-event-type': delivery.type,
-    'rstream-webhook-id': webhook.id,
-    'rstream-delivery-id': delivery.id,
   };
 };

@@ -130,7 +130,8 @@ const prepare = (connection: Connection) => ({
     )
     .pluck(),
   note: connection.prepare(
-    `UPDATE deliveries SET state = :state, attempt_count = attempt_count + 1,
+    // One that expired while it was tried stays so, unless it has arrived.
+    `UPDATE deliveries SET state = iif(state = 'waiting' OR :state = 'delivered', :state, state), attempt_count = attempt_count + 1,
        tried_at = :triedAt, status = :status, code = :code, duration_ms = :durationMs
      WHERE number = :number`,
   ),

@@ -99,6 +99,8 @@ test('what is too old or too much goes, a bounded part at a time', (t) => {
 
   deliveries.append([delivery(-1), delivery(-2, NOW_MS + 1)]);
   assert.equal(deliveries.prune(NOW_MS + LIMITS.webhookEventMsMax + 1), 1);
+  const expired = deliveries.find('dlv_-1')!;
+  deliveries.note(expired.number, { ...ARRIVED, state: 'waiting', status: 500, code: 'WEBHOOK_REFUSED' });
   assert.equal(deliveries.find('dlv_-1')?.state, 'expired');
   assert.equal(deliveries.waitingCounts().get(WEBHOOK.id), 1);
   deliveries.prune(NOW_MS + LIMITS.webhookDeliveriesKeptMs + 1);
