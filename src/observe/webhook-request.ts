@@ -132,7 +132,8 @@ const abortOf = (signal: AbortSignal): Promise<never> =>
 
 const statusOf = (request: ClientRequest): Promise<number> =>
   new Promise((resolve, reject) => {
-    request.once('error', reject);
+    // There may be another one, of the rest of the answer.
+    request.on('error', reject);
     request.once('response', (response) => {
       let byteCount = 0;
       response.on('data', (chunk: Buffer) => {
