@@ -20,6 +20,7 @@ import {
 import type { Delivery } from '../store/webhook-deliveries.ts';
 import type { Webhook } from '../store/webhooks.ts';
 import { webhookBody } from './webhook-attempt.ts';
+import { WELL } from './webhook-lane.ts';
 import type { Webhooks } from './webhooks.ts';
 
 /** What somebody says of a webhook. */
@@ -44,8 +45,6 @@ export interface WebhookDeskOptions {
 }
 
 export type WebhookDesk = ReturnType<typeof createWebhookDesk>;
-
-const WELL = { state: 'enabled', failureCount: 0, failingSince: undefined } as const;
 
 export const createWebhookDesk = (
   { clock, webhooks, onCreated }: WebhookDeskNeeds,

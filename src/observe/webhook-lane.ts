@@ -137,7 +137,8 @@ export const createLane = (needs: LaneNeeds): Lane => {
   };
 };
 
-const WELL: WebhookHealth = { state: 'enabled', failureCount: 0, failingSince: undefined };
+/** Of a webhook of which the last attempt arrived, or that was not tried yet. */
+export const WELL: WebhookHealth = { state: 'enabled', failureCount: 0, failingSince: undefined };
 
 const afterFailure = ({ failureCount, failingSince }: Webhook, nowMs: number): WebhookHealth => {
   const since = failingSince ?? nowMs;
