@@ -21,6 +21,7 @@ import type { Inspector } from './observe/inspector.ts';
 import type { Truth } from './observe/probes.ts';
 import type { Records } from './observe/records.ts';
 import { createRecordsSearch } from './observe/records-search.ts';
+import type { WebhookDesk } from './observe/webhook-desk.ts';
 import { readPageFiles } from './page-files.ts';
 import { createPolicyDesk, type PolicyDeskNeeds } from './policy-desk.ts';
 import type { Arrivals } from './socket/arrivals.ts';
@@ -52,6 +53,7 @@ export interface AdminDoorNeeds {
   /** Undefined where the configuration has none. */
   readonly inspector: Inspector | undefined;
   readonly replay: Edge['replay'];
+  readonly webhooks: WebhookDesk;
   isDraining(): boolean;
   connectionCounts(): { readonly downstreams: number; readonly connections: number };
   engineAddress(): string;

@@ -46,6 +46,7 @@ import { createTruthLight, probeOptionsFrom } from './truth-light.ts';
 import { createRegistry } from './tunnel/registry.ts';
 import { createRouter } from './tunnel/router.ts';
 import { VERSION } from './version.ts';
+import { createWebhookFeed } from './webhook-feed.ts';
 
 /** What is alive in an engine; all zero after `stop`. */
 export interface EngineCounts {
@@ -134,10 +135,18 @@ export const createEngine = (
     ...(signingKey && { signingKey }),
   });
 
-  const { prometheus } = config.metrics;
   const countryOf = (address: string) => geo?.countryOf(address);
+  const webhooks = createWebhookFeed({ clock, log, audit, actors, countryOf }, config);
+
+  const { prometheus } = config.metrics;
   const { record, meters, metrics, records, history } = createObservation(
-    { clock, log, countryOf, levels: createLevels(() => door.counts().dialBacks) },
+    {
+      clock,
+      log,
+      countryOf,
+      tellFailed: webhooks.tellFailed,
+      levels: createLevels(() => door.counts().dialBacks),
+    },
     {
       isMetered: prometheus.enabled,
       records: config.records.enabled ? recordsOptionsFrom(config) : undefined,
@@ -152,7 +161,10 @@ export const createEngine = (
       audit,
       certificates,
       metrics,
-      onExpiring: (event) => log.warn({ ...event }, 'a server certificate needs a look'),
+      onExpiring(event) {
+        log.warn({ ...event }, 'a server certificate needs a look');
+        webhooks.tellExpiring(event);
+      },
     },
     config,
   );
@@ -204,6 +216,7 @@ export const createEngine = (
       streamIdleMs: secondsOf(timeouts.stream_idle_seconds),
     },
   );
+  webhooks.follow({ registry, findAgent: door.findSession, onAgent: door.onSession });
   const arrivals = createArrivals(
     {
       clock,
@@ -305,6 +318,7 @@ export const createEngine = (
           truthOf: (id) => truthLight?.truthOf(id),
           inspector,
           replay: edge.replay,
+          webhooks: webhooks.desk,
           isDraining: () => isDraining,
           connectionCounts: () => ({
             downstreams: edge.connectionCount,
@@ -338,11 +352,13 @@ export const createEngine = (
         badProofSources: throttle.count,
       }),
       drops: () => doorstep.dropCounts,
+      webhooks: () => webhooks.counts,
       records: () => records ?? { keptCount: 0, lostCount: 0 },
       databases: {
         credentials: config.store.path,
         audit: config.audit.path,
         ...(records && { records: config.records.path }),
+        webhooks: config.webhooks.path,
       },
       startedAt: clock.now(),
     });
@@ -386,6 +402,7 @@ export const createEngine = (
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy(), admin?.destroy()]);
     records?.close();
+    await webhooks.close();
     database.close();
     audit.close();
   };
@@ -421,6 +438,7 @@ export const createEngine = (
         }
         const adminAddress = await admin?.listen();
         if (adminAddress) log.info({ ...adminAddress }, 'admin page ready');
+        webhooks.start();
         log.info(
           { host: engineHost, address: address.host, port: address.port, version: VERSION },
           'engine ready',

@@ -83,7 +83,7 @@ describe('config.example.yaml', () => {
     for (const { key } of CONFIG_FIELDS) assert.ok(lineOf(key), `${key} is not shown`);
     assert.throws(() => configFromObject(readYaml(whole).tree, { dir: root }), {
       message:
-        /faults:\n {2}auth\.jwt\.token_jwt_secret: is the example.*\n {2}store\.signing_key: is the example.*\n {2}metrics\.prometheus\.bearer_token: is the example.*$/,
+        /faults:\n {2}auth\.jwt\.token_jwt_secret: is the example.*\n {2}store\.signing_key: is the example.*\n {2}metrics\.prometheus\.bearer_token: is the example.*\n {2}webhooks\.endpoints\.0\.secret: is the example.*$/,
     });
   });
 });

@@ -36,6 +36,10 @@ export const newAdminId = (): string => `adm_${randomText(20)}`;
 export const newAdminSessionId = (): string => `ses_${randomText(20)}`;
 /** One exchange that the inspector has captured. */
 export const newCaptureId = (): string => `exc_${randomText(20)}`;
+/** Of a webhook, of what it tells, and of telling it: receivers see all three. */
+export const newWebhookId = (): string => `whk_${randomText(20)}`;
+export const newEventId = (): string => `evt_${randomText(20)}`;
+export const newDeliveryId = (): string => `dlv_${randomText(20)}`;
 export const newStreamId = (): StreamId => randomBytes(12).toString('hex') as StreamId;
 
 /** Joins what a peer was shown to the line in the log: 8 base32 characters, unique enough within a log. */

@@ -306,6 +306,50 @@ export const LIMITS = {
   /** Each text of a record that a downstream chose. */
   recordTextCharsMax: 512,
 
+  /** Webhooks of an engine; each has at most one request under way. */
+  webhooksMax: 32,
+  webhookNameCharsMax: 100,
+  /** Practice of browsers and servers; an address with a key in it is some hundred. */
+  webhookUrlCharsMax: 2_048,
+  webhookFiltersMax: 32,
+  /** Events that wait to be written, and their bytes: the end of an agent with 1,000 tunnels, four times. */
+  webhookEventsQueuedMax: 4_096,
+  webhookEventBytesQueuedMax: 8_388_608,
+  /** Rows that are written at once, and how often: some 60 us each with their indexes, so a batch stops the event loop for 4 ms. */
+  webhookBatchRowsMax: 64,
+  webhookFlushMs: 100,
+  /** Wait before events go to a disk again that has failed. */
+  webhookStoreRetryMs: 60_000,
+  /** Deliveries that wait for one receiver: some 10 MiB. */
+  webhookDeliveriesWaitingMax: 10_000,
+  /** Deliveries that are over and stay in the log, of all webhooks, and for how long. */
+  webhookDeliveriesKeptMax: 10_000,
+  webhookDeliveriesKeptMs: 2_592_000_000,
+  /** Deliveries that expire or leave the log with each batch, which is more than it adds, and how often that is looked at without one. */
+  webhookDeliveriesPrunedMax: 512,
+  webhookPruneMs: 600_000,
+  /** Pages of 4 KiB that are given back to the disk each time. */
+  webhookVacuumPagesMax: 1_024,
+  /** From the look for the address of a receiver to the end of its answer: receivers are told to answer first and work then. */
+  webhookAttemptMsMax: 15_000,
+  /** Answers are not looked at; a longer one is cut off. */
+  webhookAnswerBytesMax: 16_384,
+  webhookAnswerHeadBytesMax: 16_384,
+  /** First and longest pause, of full jitter, after a webhook failed: a receiver that is back is found within ten minutes. */
+  webhookPauseMsMin: 5_000,
+  webhookPauseMsMax: 600_000,
+  /** The same for a delivery that fails while others of the webhook arrive. */
+  webhookSetbackMsMin: 30_000,
+  webhookSetbackMsMax: 3_600_000,
+  /** Age at which an event is not sent any more: a weekend. */
+  webhookEventMsMax: 259_200_000,
+  /** Time without any success after which a webhook is switched off. */
+  webhookFailingMsMax: 432_000_000,
+  /** How long a replaced secret may still sign beside the new one. */
+  webhookSecretGraceMsMax: 604_800_000,
+  /** The audit log is asked this often what was done to credentials, where a webhook tells of that: a look costs some 20 us. */
+  webhookAuditMs: 1_000,
+
   /** The metrics listener: scrapers are few, their heads are small, and their connections stay for some scrapes. */
   metricsConnectionsMax: 32,
   metricsHeadBytesMax: 8_192,

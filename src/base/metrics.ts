@@ -121,6 +121,14 @@ export const METRICS = {
     'Records that were written to their database, or lost because there were too many or the disk failed.',
     { outcome: ['kept', 'lost'] },
   ),
+  rstream_engine_webhooks_total: counter(
+    'Webhooks that were `delivered`, attempts that `failed` and are repeated, and what is never told: `expired` by age, or `lost` because too much was waiting.',
+    { outcome: ['delivered', 'failed', 'expired', 'lost'] },
+  ),
+  rstream_engine_webhooks_waiting: gauge(
+    'Deliveries that wait for their receiver, and events that wait to be written.',
+    NO_LABELS,
+  ),
 
   rstream_engine_certificate_expiry_timestamp_seconds: gauge(
     'When each server certificate ends, in seconds since 1970: `0` is that of `certs.static`, `1` the first of `additional`, and so on.',
@@ -138,7 +146,7 @@ export const METRICS = {
   rstream_engine_cpu_seconds_total: counter('CPU time of the process.', { mode: ['user', 'system'] }),
   rstream_engine_memory_bytes: gauge('Memory of the process.', { kind: ['resident', 'heap', 'external'] }),
   rstream_engine_database_bytes: gauge('Size of each database on the disk.', {
-    database: ['credentials', 'audit', 'records'],
+    database: ['credentials', 'audit', 'records', 'webhooks'],
   }),
   rstream_engine_start_time_seconds: gauge('When the engine started, in seconds since 1970.', NO_LABELS),
 } as const satisfies Record<string, MetricRow>;

@@ -107,6 +107,18 @@ export const createBackoff = (baseMs: number, maxMs: number, random: () => numbe
 };
 
 /**
+ * A waiting time with full jitter, for one that retries alone and wants to be found early: drawn evenly in whole milliseconds between nothing and `baseMs`, doubled
+ * by every failure but the first, `maxMs` at most.
+ */
+export const fullJitterMs = (
+  failureCount: number,
+  baseMs: number,
+  maxMs: number,
+  random: () => number = Math.random,
+): number =>
+  Math.round(random() * Math.min(maxMs, baseMs * 2 ** Math.min(Math.max(0, failureCount - 1), 30)));
+
+/**
  * The one way to start a promise that nobody awaits.
  * @param onFault gets what it rejects with; a fault here is a bug, so it is logged, never dropped
  */

@@ -77,6 +77,7 @@ const filesOf = ({ config, path, dir }: LoadedConfig): BackupFile[] => {
   const all: [from: string, kind: BackupKind][] = [
     [config.store.path, 'credentials'],
     [config.audit.path, 'audit'],
+    [config.webhooks.path, 'webhooks'],
     ...[path, keyFileOf(config.store.path), caCertificate, caKey, ...pairs].map(
       (from): [string, BackupKind] => [from, 'file'],
     ),

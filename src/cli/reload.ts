@@ -8,7 +8,7 @@ import { isDeepStrictEqual } from 'node:util';
 import { Secret } from '../base/secret.ts';
 import { CONFIG_FIELDS } from '../config/fields.ts';
 import type { Config } from '../config/schema.ts';
-import { valueAt } from '../config/tree.ts';
+import { isTree, valueAt } from '../config/tree.ts';
 
 /** What became of a configuration that was read again. */
 export interface ConfigChange {
@@ -58,5 +58,12 @@ export const changeFrom = (running: Config, next: Config): ConfigChange => {
   };
 };
 
-const isSame = (a: unknown, b: unknown): boolean =>
-  a instanceof Secret && b instanceof Secret ? a.equals(b.reveal()) : isDeepStrictEqual(a, b);
+const isSame = (a: unknown, b: unknown): boolean => isDeepStrictEqual(revealed(a), revealed(b));
+
+/** With its secrets in the clear, to be compared and nothing else: two Secrets always look alike. */
+const revealed = (value: unknown): unknown => {
+  if (value instanceof Secret) return value.reveal();
+  if (Array.isArray(value)) return value.map(revealed);
+  if (!isTree(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, revealed(each)]));
+};

@@ -93,7 +93,7 @@ const collect = (schema: JsonSchema, path: readonly string[], isRequired: boolea
     kind: hasSections ? 'sections' : (schema.type as ConfigField['kind']),
     entryFiles: entries.filter(([, entry]) => entry.file).map(([name]) => name),
     isRequired,
-    isSecret: schema.secret ?? false,
+    isSecret: schema.secret ?? entries.some(([, entry]) => entry.secret),
     isFile: schema.file ?? false,
     defaultValue: schema.default,
     example: schema.example,

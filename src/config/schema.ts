@@ -9,6 +9,7 @@ import { z } from 'zod';
 import { LIMITS } from '../base/limits.ts';
 import { LOG_LEVELS } from '../base/log.ts';
 import { Secret } from '../base/secret.ts';
+import { webhookFilterProblem, webhookSecretProblem, webhookUrlProblem } from '../base/webhook.ts';
 import {
   adminHostProblem,
   countryProblem,
@@ -40,12 +41,13 @@ const filePath = () => textWith((text) => (text.includes('\0') ? 'must be a path
 const seconds = (min: number, max: number) => z.int().min(min).max(max);
 const secret = (bytesMin: number) =>
   textWith((text) => {
-    if (text === PLACEHOLDER) return 'is the example of the documentation: set a secret of your own';
+    if (text === PLACEHOLDER) return PLACEHOLDER_PROBLEM;
     return Buffer.byteLength(text) < bytesMin ? `must be at least ${bytesMin} bytes long` : undefined;
   }).transform((text) => new Secret(text));
 
 // Everybody can read it, so it is refused wherever it is left in place.
 const PLACEHOLDER = 'change-me';
+const PLACEHOLDER_PROBLEM = 'is the example of the documentation: set a secret of your own';
 
 /** True, and a switch only so that configurations of the official engine load unchanged. */
 const alwaysTrue = (message: string) =>
@@ -170,6 +172,58 @@ const geoip = section('Countries of downstreams.', {
     file: true,
   }),
 });
+
+const webhookEndpoint = z
+  .strictObject({
+    name: z.string().min(1).max(LIMITS.webhookNameCharsMax),
+    url: z.string(),
+    secret: textWith((text) => (text === PLACEHOLDER ? PLACEHOLDER_PROBLEM : webhookSecretProblem(text)))
+      .transform((text) => new Secret(text))
+      .meta({ secret: true }),
+    events: z.array(textWith(webhookFilterProblem)).min(1).max(LIMITS.webhookFiltersMax).readonly(),
+  })
+  .readonly();
+
+const webhooks = z
+  .strictObject({
+    endpoints: z
+      .array(webhookEndpoint)
+      .max(LIMITS.webhooksMax)
+      .readonly()
+      .optional()
+      .meta({
+        doc: 'Who is told of what: a name, an https address, the secret that signs (whsec_ and 32 characters or more), and events such as client.* or stream.failed (docs/webhooks.md); the Admin API makes others.',
+        example: [
+          {
+            name: 'operations',
+            url: 'https://hooks.example.com/rstream',
+            secret: PLACEHOLDER,
+            events: ['tunnel.*', 'stream.failed'],
+          },
+        ],
+      }),
+    allow_private: z.boolean().default(false).meta({
+      doc: 'Send webhooks to private, link-local and loopback addresses as well, to loopback also without TLS; whoever may make webhooks can then reach them.',
+    }),
+    path: filePath().default('webhooks.db').meta({
+      doc: 'SQLite file of webhooks and their deliveries, made with the first webhook; it holds their secrets.',
+      file: true,
+    }),
+  })
+  .superRefine(({ endpoints, allow_private }, context) => {
+    if (!Array.isArray(endpoints)) return;
+    const issue = (index: number, name: string, message: string) =>
+      context.addIssue({ code: 'custom', path: ['endpoints', index, name], message });
+    for (const [index, endpoint] of endpoints.entries()) {
+      const url = endpoint?.url;
+      const problem = typeof url === 'string' ? webhookUrlProblem(url, allow_private === true) : undefined;
+      if (problem) issue(index, 'url', problem);
+      if (endpoints.findIndex((other) => other?.name === endpoint?.name) < index)
+        issue(index, 'name', 'is the name of another webhook');
+    }
+  }, always)
+  .readonly()
+  .meta({ doc: 'HTTP requests by which the engine tells others what happens.' });
 
 /** The schema. Read it by load.ts, which also brings missing sections, the environment and the directory. */
 export const configSchema = z
@@ -361,6 +415,7 @@ export const configSchema = z
           }),
       },
     ),
+    webhooks,
     timeouts: section('How long the engine waits, in seconds.', {
       stream_request_seconds: seconds(1, 300).default(30).meta({
         doc: 'Wait for an agent to answer a dial request.',

@@ -1,5 +1,5 @@
 /**
- * Everything that happens to a record: counted, charted, told to the log, kept.
+ * Everything that happens to a record: counted, charted, told to the log, kept, and told to webhooks where it failed.
  *
  * Flow: engine.ts makes one, hands `record` to edge and control, and the meters to whoever counts.
  * Invariant: each of them can be off without the others; `record` never throws.
@@ -25,6 +25,8 @@ export interface ObservationOptions {
 export interface ObservationNeeds extends RecordsNeeds {
   /** What the history reads at the end of each step; called only where there is one. */
   levels(): Readonly<Record<LevelName, number>>;
+  /** Told of each record; must not throw. */
+  tellFailed(record: TrafficRecord): void;
 }
 
 export interface Observation {
@@ -48,6 +50,7 @@ export const createObservation = (needs: ObservationNeeds, options: ObservationO
       if (history) countInHistory(history, record);
       log(record);
       records?.keep(record);
+      needs.tellFailed(record);
     },
     meters,
     metrics,

@@ -12,6 +12,7 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 import { protocolOf } from './traffic-meter.ts';
 
 type DropReason = LabelsOf<'rstream_engine_drops_total'>['reason'];
+type WebhookOutcome = LabelsOf<'rstream_engine_webhooks_total'>['outcome'];
 type DatabaseName = LabelsOf<'rstream_engine_database_bytes'>['database'];
 
 /** Where the numbers are. */
@@ -29,6 +30,7 @@ export interface ReadingsNeeds {
   };
   drops(): Readonly<Partial<Record<DropReason, number>>>;
   records(): { readonly keptCount: number; readonly lostCount: number };
+  webhooks(): Readonly<Record<WebhookOutcome | 'waiting', number>>;
   /** The path of each database that there is. */
   readonly databases: Readonly<Partial<Record<DatabaseName, string>>>;
   /** Milliseconds since 1970. */
@@ -79,6 +81,10 @@ const readInventory = (needs: ReadingsNeeds): void => {
   const { keptCount, lostCount } = needs.records();
   metrics.cell('rstream_engine_records_total', { outcome: 'kept' }).value = keptCount;
   metrics.cell('rstream_engine_records_total', { outcome: 'lost' }).value = lostCount;
+  const { waiting, ...outcomes } = needs.webhooks();
+  metrics.cell('rstream_engine_webhooks_waiting', {}).value = waiting;
+  for (const [outcome, count] of Object.entries(outcomes))
+    metrics.cell('rstream_engine_webhooks_total', { outcome: outcome as WebhookOutcome }).value = count;
   for (const [database, path] of Object.entries(needs.databases))
     metrics.cell('rstream_engine_database_bytes', { database: database as DatabaseName }).value =
       databaseBytes(path);

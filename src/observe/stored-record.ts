@@ -52,6 +52,13 @@ export const storedFrom = (
   };
 };
 
+/** The same for those who are told of a failure elsewhere (webhooks): what is not known is left out, and the time is in ISO 8601. */
+export const failedStreamFrom = (...given: Parameters<typeof storedFrom>): object => {
+  const { at, ...rest } = storedFrom(...given);
+  const known = Object.entries(rest).filter(([, value]) => value !== null);
+  return { started_at: new Date(at).toISOString(), ...Object.fromEntries(known) };
+};
+
 type RequestColumns = Pick<StoredRecord, 'protocol' | 'method' | 'host' | 'path' | 'user_agent'>;
 
 /** @param hostname of the tunnel, for streams, whose bytes name none */

@@ -17,9 +17,10 @@ import { type ArchiveReader, type ArchiveWriter, createArchive, openArchive } fr
 import { AUDIT_MIGRATIONS } from './audit.ts';
 import { checkDatabase, copyDatabase } from './database.ts';
 import { MIGRATIONS } from './migrations.ts';
+import { WEBHOOK_MIGRATIONS } from './webhooks.ts';
 
 /** How a file is copied and checked. */
-export type BackupKind = 'file' | 'credentials' | 'audit';
+export type BackupKind = 'file' | 'credentials' | 'audit' | 'webhooks';
 
 /** A file that goes into a backup. */
 export interface BackupFile {
@@ -88,10 +89,11 @@ export const readBackup = (
     } finally {
       archive.close();
     }
-    for (const { path, kind } of entries)
-      if (kind !== 'file') checkDatabase(join(dir, path), kind === 'audit' ? AUDIT_MIGRATIONS : MIGRATIONS);
+    for (const { path, kind } of entries) if (kind !== 'file') checkDatabase(join(dir, path), SCHEMAS[kind]);
     return entries;
   });
+
+const SCHEMAS = { credentials: MIGRATIONS, audit: AUDIT_MIGRATIONS, webhooks: WEBHOOK_MIGRATIONS } as const;
 
 const append = (archive: ArchiveWriter, { from, path, kind }: BackupFile, copy: string): BackupEntry => {
   const source = kind === 'file' ? from : copy;

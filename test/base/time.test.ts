@@ -6,6 +6,7 @@ import {
   createClock,
   createSweep,
   every,
+  fullJitterMs,
   inBackground,
   pause,
   type Timer,
@@ -266,4 +267,13 @@ describe('a sweep', () => {
     sweep.remove(next);
     assert.equal(clock.pendingCount, 0);
   });
+});
+
+test('full jitter draws between nothing and a bound that doubles by every failure but the first', () => {
+  const boundAfter = (failureCount: number) => fullJitterMs(failureCount, 1_000, 60_000, () => 1);
+  assert.deepEqual([1, 2, 3, 7, 1_000].map(boundAfter), [1_000, 2_000, 4_000, 60_000, 60_000]);
+  assert.equal(
+    fullJitterMs(9, 1_000, 60_000, () => 0),
+    0,
+  );
 });

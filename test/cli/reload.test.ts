@@ -63,3 +63,14 @@ test('countries wait for the database that came with them', () => {
   assert.deepEqual([changed, pending.toSorted()], [[], ['geoip.database', 'policy.geoip']]);
   assert.deepEqual(config.policy.geoip, []);
 });
+
+test('another secret of a webhook is a difference, and the same one is none', () => {
+  const webhook = (letter: string) => {
+    const secret = `whsec_${letter.repeat(40)}`;
+    return { webhooks: { endpoints: [{ name: 'a', url: 'https://a.example/', secret, events: ['*'] }] } };
+  };
+  const pendingFrom = (a: string, b: string) =>
+    changeFrom(configWith(webhook(a)), configWith(webhook(b))).pending;
+  assert.deepEqual(pendingFrom('a', 'b'), ['webhooks.endpoints']);
+  assert.deepEqual(pendingFrom('a', 'a'), []);
+});

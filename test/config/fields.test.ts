@@ -33,6 +33,7 @@ test('secrets, files and required settings are known as such', () => {
     'auth.jwt.token_jwt_secret',
     'store.signing_key',
     'metrics.prometheus.bearer_token',
+    'webhooks.endpoints',
   ]);
   assert.deepEqual(keysOf('isFile'), [
     'certs.static.cert_file',
@@ -43,6 +44,7 @@ test('secrets, files and required settings are known as such', () => {
     'admin.ca_cert_file',
     'admin.ca_key_file',
     'records.path',
+    'webhooks.path',
   ]);
   assert.deepEqual(keysOf('isRequired'), ['engine.host', 'certs.static.cert_file', 'certs.static.key_file']);
 });

@@ -103,6 +103,7 @@ describe('loadConfig', () => {
         memory_bytes_max: 67_108_864,
         redact_headers: [],
       },
+      webhooks: { allow_private: false, path: join(dir, 'webhooks.db') },
       timeouts: {
         stream_request_seconds: 30,
         http_idle_seconds: 90,
@@ -156,6 +157,9 @@ describe('loadConfig', () => {
       allow_any: true,
     });
     assert.equal(config.geoip.database, join(dir, 'countries.mmdb'));
+    const [endpoint] = config.webhooks.endpoints ?? [];
+    assert.deepEqual([endpoint?.name, endpoint?.events], ['operations', ['client.*', 'stream.failed']]);
+    assert.ok(endpoint?.secret instanceof Secret);
     assert.deepEqual(config.admin, {
       enabled: true,
       listen_addr: '[::1]:9443',
@@ -364,7 +368,8 @@ describe('describeConfig', () => {
     const text = describeConfig(config);
     assert.doesNotMatch(text, /0123456789abcdef|scrape-me/);
     assert.match(text, /token_jwt_secret: "\*\*\*"\n/);
-    const path = temporaryFile(t, text);
+    // A secret in a list of sections has no variable.
+    const path = temporaryFile(t, text.replace(/^( +secret:) "\*\*\*"$/m, `$1 whsec_${SECRET}`));
     const env = {
       RSTREAM_ENGINE_AUTH__JWT__TOKEN_JWT_SECRET: SECRET,
       RSTREAM_ENGINE_STORE__SIGNING_KEY: SECRET,

@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { createArchive } from '../../src/store/archive.ts';
 import { readBackup, writeBackup } from '../../src/store/backup.ts';
 import { openDatabase } from '../../src/store/database.ts';
+import { openWebhookStore } from '../../src/store/webhooks.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const makeRoom = (t: TestContext) => {
@@ -42,6 +43,20 @@ test('a database of a newer engine is refused', (t) => {
   database.close();
   writeBackup(backup, [{ from: path, path: 'engine.db', kind: 'credentials' }], undefined);
   assert.throws(() => readBackup(backup, target, undefined), { code: 'STORE_TOO_NEW' });
+});
+
+test('webhooks are saved with what waits, and checked by their own schema', (t) => {
+  const { backup, target, database: path } = makeRoom(t);
+  const store = openWebhookStore(path);
+  writeBackup(backup, [{ from: path, path: 'webhooks.db', kind: 'webhooks' }], undefined);
+  store.close();
+  assert.deepEqual(
+    readBackup(backup, target, undefined).map(({ kind }) => kind),
+    ['webhooks'],
+  );
+  const saved = openWebhookStore(join(target, 'webhooks.db'));
+  assert.deepEqual(saved.list(), []);
+  saved.close();
 });
 
 test('a damaged database is not saved, and leaves no backup behind', (t) => {

@@ -47,9 +47,10 @@ const BUILTIN_DOORS: Readonly<Record<string, readonly string[]>> = {
   'node:tls': ['socket', 'agent'],
   'node:net': ['socket', 'agent', 'base/ip.ts'],
   // The sample page of quickstart and the service of doctor stand for somebody's web server: upstreams, not a part of the engine.
-  'node:http': ['edge', 'api', 'cli/sample-page.ts', 'cli/doctor-upstream.ts'],
+  // Webhooks are the only requests that the engine makes by itself, and one file makes them.
+  'node:http': ['edge', 'api', 'cli/sample-page.ts', 'cli/doctor-upstream.ts', 'observe/webhook-request.ts'],
   'node:http2': ['edge', 'api'],
-  'node:https': [],
+  'node:https': ['observe/webhook-request.ts'],
   'node:timers': ['base/time.ts'],
   'node:timers/promises': ['base/time.ts'],
   'node:child_process': [],

@@ -37,6 +37,7 @@ import type { AdminRoute } from './route.ts';
 import { type ServeRouteNeeds, serveRoute } from './serve-route.ts';
 import { type ServerCertificateRoutesNeeds, serverCertificateRoutes } from './server-certificate-routes.ts';
 import { sessionRoutes } from './session-routes.ts';
+import { type WebhookRoutesNeeds, webhookRoutes } from './webhook-routes.ts';
 
 export interface AdminApiNeeds
   extends Omit<LiveRoutesNeeds, 'credentials' | 'registry'>,
@@ -47,7 +48,8 @@ export interface AdminApiNeeds
     Omit<ServeRouteNeeds, 'admins' | 'audit'>,
     RecordRoutesNeeds,
     HistoryRoutesNeeds,
-    PolicyRoutesNeeds {
+    PolicyRoutesNeeds,
+    WebhookRoutesNeeds {
   readonly log: Logger;
   readonly registry: LiveRoutesNeeds['registry'] & LiveNeeds['registry'];
   readonly inspection: InspectionDesk;
@@ -85,6 +87,7 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
     ...recordRoutes(needs),
     ...historyRoutes(needs),
     ...policyRoutes(needs),
+    ...webhookRoutes(needs),
   ];
   const app = new Koa();
   app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req)));
