@@ -2,14 +2,14 @@
  * The composition root: builds the rooms from a Config, wires their seams, starts, drains and stops.
  *
  * Flow: doorstep -> control | edge | api; control -> store, registry, rendezvous; edge -> router, policies, pools -> control's dialBack.
- * Invariant: every mapping from configuration to a room's options stands here, and nowhere else; after `stop` nothing of the engine is
- * left: no socket, stream, waiter, timer or open file.
+ * Where it would be too much for one file, a part of it has a file beside this: what is kept (engine-state.ts), settings (engine-options.ts),
+ * the admin page (admin-door.ts), metrics (metrics-door.ts), and each feature that joins rooms.
+ * Invariant: after `stop` nothing of the engine is left: no socket, stream, waiter, timer or open file.
  */
 
 import { createAdminDoor } from './admin-door.ts';
 import { createApi } from './api/app.ts';
-import { createMetricsServer } from './api/metrics-server.ts';
-import { createAddressSet, isLoopbackAddress, splitListenAddress } from './base/ip.ts';
+import { createAddressSet, isLoopbackAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
 import type { Logger } from './base/log.ts';
 import { createProofThrottle } from './base/proof-throttle.ts';
@@ -21,11 +21,22 @@ import type { AgentConnection } from './control/session-view.ts';
 import { createEdge } from './edge/edge.ts';
 import { createPolicies } from './edge/policies.ts';
 import { createRedirect } from './edge/redirect.ts';
+import {
+  agentDoorOptionsFrom,
+  doorstepOptionsFrom,
+  edgeOptionsFrom,
+  listenAddressOf,
+  observationOptionsFrom,
+  secondsOf,
+  sourceLimitsFrom,
+  tlsDemandsFrom,
+} from './engine-options.ts';
+import { openEngineState } from './engine-state.ts';
 import { createInspectorFrom } from './inspection.ts';
+import { createMetricsDoor } from './metrics-door.ts';
 import { createLevels } from './observe/engine-levels.ts';
 import { createObservation } from './observe/observation.ts';
 import type { Probes } from './observe/probes.ts';
-import { createReadings } from './observe/readings.ts';
 import type { Records } from './observe/records.ts';
 import { auditPolicyChanges, policyChanges } from './policy-changes.ts';
 import { engineRulesFrom } from './policy-desk.ts';
@@ -36,13 +47,9 @@ import { createDoorstep } from './socket/listener.ts';
 import { checkPostQuantum } from './socket/post-quantum.ts';
 import { createPortListener } from './socket/tcp-port.ts';
 import { createUpstreamTls } from './socket/upstream-tls.ts';
-import { createAuditLog } from './store/audit.ts';
-import { createAuditActors } from './store/audit-actor.ts';
-import { createCredentials } from './store/credentials.ts';
-import { openDatabase } from './store/database.ts';
 import { createGeo, type Geo } from './store/geo.ts';
 import { createProofs } from './store/proofs.ts';
-import { createTruthLight, probeOptionsFrom } from './truth-light.ts';
+import { createTruthLight } from './truth-light.ts';
 import { createRegistry } from './tunnel/registry.ts';
 import { createRouter } from './tunnel/router.ts';
 import { VERSION } from './version.ts';
@@ -98,47 +105,19 @@ export const createEngine = (
   const engineHost = config.engine.host;
   let listeningPort = 0;
   const publicPort = () => config.tls.public_port ?? listeningPort;
-  const secondsOf = (seconds: number) => seconds * 1_000;
-  const { timeouts } = config;
-  let drainMs = secondsOf(timeouts.drain_seconds);
+  let drainMs = secondsOf(config.timeouts.drain_seconds);
 
-  const tlsVersionMin = TLS_VERSIONS[config.tls.min_version];
-  const publishedVersionMin = config.policy.tls_min_version === 'tls1.3' ? 'TLSv1.3' : tlsVersionMin;
-  const publishedPostQuantum = config.policy.post_quantum === 'require' ? 'require' : config.tls.post_quantum;
-  for (const mode of [config.tls.post_quantum, publishedPostQuantum]) checkPostQuantum(mode);
+  const tls = tlsDemandsFrom(config);
+  for (const mode of [tls.postQuantum, tls.publishedPostQuantum]) checkPostQuantum(mode);
 
   const certificates = loadCertificates({ log, clock }, config);
   const { database: geoipPath } = config.geoip;
   const geo = geoipPath === undefined ? undefined : createGeo({ log }, { path: geoipPath });
-  const database = openDatabase({ path: config.store.path, mode: 'create' });
-  const { token_jwt_secret: jwtSecret } = config.auth.jwt;
-  const { signing_key: signingKey } = config.store;
-  const audit = createAuditLog(
-    {
-      clock,
-      onFault: (error, event) =>
-        log.error({ code: error.code, error, event }, 'an event is not in the audit log'),
-    },
-    {
-      path: config.audit.path,
-      sizeBytesMax: config.audit.size_bytes,
-      ageMsMax: secondsOf(config.audit.keep_days * 86_400),
-    },
-  );
-  const actors = createAuditActors();
-  const credentials = createCredentials({
-    database,
-    clock,
-    engineHost,
-    onEvent: (event) => audit.record(actors.complete(event)),
-    ...(jwtSecret && { jwtSecret }),
-    ...(signingKey && { signingKey }),
-  });
-
+  const state = openEngineState(config, { clock, log });
+  const { audit, actors, credentials } = state;
   const countryOf = (address: string) => geo?.countryOf(address);
   const webhooks = createWebhookFeed({ clock, log, audit, actors, countryOf }, config);
 
-  const { prometheus } = config.metrics;
   const { record, meters, metrics, records, history } = createObservation(
     {
       clock,
@@ -147,12 +126,7 @@ export const createEngine = (
       tellFailed: webhooks.tellFailed,
       levels: createLevels(() => door.counts().dialBacks),
     },
-    {
-      isMetered: prometheus.enabled,
-      records: config.records.enabled ? recordsOptionsFrom(config) : undefined,
-      logLevel: config.records.log,
-      isCharted: config.admin.enabled,
-    },
+    observationOptionsFrom(config),
   );
   const serverCertificates = createServerCertificates(
     {
@@ -171,7 +145,7 @@ export const createEngine = (
 
   const registry = createRegistry(
     { clock, admit: (properties) => policies.admit(properties) },
-    { engineHost, publicPort, tlsVersionMin: publishedVersionMin },
+    { engineHost, publicPort, tlsVersionMin: tls.publishedVersionMin },
   );
   const policies = createPolicies({ registry, countryOf }, engineRulesFrom(config));
   const inspector = createInspectorFrom(config, { clock, registry });
@@ -210,11 +184,7 @@ export const createEngine = (
           ),
       },
     },
-    {
-      version: VERSION,
-      dialBackMs: secondsOf(timeouts.stream_request_seconds),
-      streamIdleMs: secondsOf(timeouts.stream_idle_seconds),
-    },
+    { version: VERSION, ...agentDoorOptionsFrom(config) },
   );
   webhooks.follow({ registry, findAgent: door.findSession, onAgent: door.onSession });
   const arrivals = createArrivals(
@@ -224,10 +194,7 @@ export const createEngine = (
       trustedProxies: createAddressSet(config.proxy_protocol.trusted),
       isExempt,
     },
-    {
-      connectionsPerSource: config.limits.connections_per_source,
-      ratePerSource: config.limits.connection_rate_per_source,
-    },
+    sourceLimitsFrom(config),
   );
   const edge = createEdge(
     {
@@ -249,17 +216,7 @@ export const createEngine = (
         { host: config.tcp.listen_host, connectionsMax: config.limits.connections },
       ),
     },
-    {
-      idleMs: secondsOf(timeouts.http_idle_seconds),
-      responseMs: secondsOf(timeouts.http_response_seconds),
-      requestBodyIdleMs: secondsOf(timeouts.request_body_idle_seconds),
-      streamIdleMs: secondsOf(timeouts.stream_idle_seconds),
-      requestsPerConnectionMax: config.limits.requests_per_connection,
-      requestsPerTunnelMax: config.limits.requests_per_tunnel,
-      requestBodyBytesMax: config.limits.request_body_bytes,
-      tcpPorts: config.tcp.enabled ? portRangeOf(config.tcp.port_range) : undefined,
-      probe: probeOptionsFrom(config),
-    },
+    edgeOptionsFrom(config),
   );
   const truthLight = createTruthLight({ clock, log, registry, probe: edge.probe, metrics }, config);
   let isDraining = false;
@@ -290,22 +247,14 @@ export const createEngine = (
       onRaw: (socket, connection) => edge.acceptTerminated(socket, connection),
       onPassthrough: (socket, connection) => edge.acceptPassthrough(socket, connection),
     },
-    {
-      listenAddress: listenAddressOf(config.tls.listen_addr),
-      engineHost,
-      connectionsMax: config.limits.connections,
-      publishedProtocols: ['h2', 'http/1.1'],
-      versionMin: tlsVersionMin,
-      postQuantum: config.tls.post_quantum,
-      publishedPostQuantum,
-    },
+    doorstepOptionsFrom(config),
   );
   const admin = history
     ? createAdminDoor(
         {
           clock,
           log,
-          database,
+          database: state.database,
           arrivals,
           certificates,
           serverCertificates,
@@ -338,33 +287,28 @@ export const createEngine = (
   const redirect = config.http.enabled
     ? createRedirect({ engineHost, publicPort, arrive: arrivals.arrive, log })
     : undefined;
-  const readings =
+  const metricsDoor =
     metrics &&
-    createReadings({
-      metrics,
-      tunnels: registry.list,
-      sessions: door.listSessions,
-      counts: () => ({
-        connections: doorstep.connectionCount,
-        downstreams: edge.connectionCount,
-        streams: door.counts().dialBacks,
-        dials: door.counts().dials,
-        badProofSources: throttle.count,
-      }),
-      drops: () => doorstep.dropCounts,
-      webhooks: () => webhooks.counts,
-      records: () => records ?? { keptCount: 0, lostCount: 0 },
-      databases: {
-        credentials: config.store.path,
-        audit: config.audit.path,
-        ...(records && { records: config.records.path }),
-        webhooks: config.webhooks.path,
+    createMetricsDoor(
+      {
+        log,
+        metrics,
+        tunnels: registry.list,
+        sessions: door.listSessions,
+        counts: () => ({
+          connections: doorstep.connectionCount,
+          downstreams: edge.connectionCount,
+          streams: door.counts().dialBacks,
+          dials: door.counts().dials,
+          badProofSources: throttle.count,
+        }),
+        drops: () => doorstep.dropCounts,
+        webhooks: () => webhooks.counts,
+        records: () => records ?? { keptCount: 0, lostCount: 0 },
+        startedAt: clock.now(),
       },
-      startedAt: clock.now(),
-    });
-  const metricsServer =
-    metrics &&
-    createMetricsServer({ log, metrics }, { path: prometheus.path, bearerToken: prometheus.bearer_token });
+      config,
+    );
   const recheckCredentials = () => {
     const isActive = credentials.activity();
     door.recheck(isActive);
@@ -394,17 +338,14 @@ export const createEngine = (
     inspector?.close();
     redirect?.close();
     redirect?.closeAllConnections();
-    metricsServer?.close();
-    metricsServer?.closeAllConnections();
-    readings?.stop();
+    metricsDoor?.destroy();
     history?.stop();
     arrivals.destroy();
     api.destroy();
     await Promise.all([edge.destroy(), door.destroy(), doorstep.destroy(), admin?.destroy()]);
     records?.close();
     await webhooks.close();
-    database.close();
-    audit.close();
+    state.close();
   };
 
   const drainAndDestroy = async (): Promise<void> => {
@@ -431,11 +372,7 @@ export const createEngine = (
         const address = await doorstep.listen();
         listeningPort = address.port;
         if (redirect) await bind(redirect, listenAddressOf(config.http.listen_addr), 'http.listen_addr');
-        if (metricsServer) {
-          const setting = 'metrics.prometheus.listen_addr';
-          const place = await bind(metricsServer, listenAddressOf(prometheus.listen_addr), setting);
-          log.info({ address: place.host, port: place.port, path: prometheus.path }, 'metrics ready');
-        }
+        await metricsDoor?.listen();
         const adminAddress = await admin?.listen();
         if (adminAddress) log.info({ ...adminAddress }, 'admin page ready');
         webhooks.start();
@@ -482,21 +419,6 @@ export const createEngine = (
       };
     },
   };
-};
-
-const TLS_VERSIONS = { 'tls1.2': 'TLSv1.2', 'tls1.3': 'TLSv1.3' } as const;
-
-const recordsOptionsFrom = ({ records: { path, max_rows, max_age_days } }: Config) => ({
-  path,
-  countMax: max_rows,
-  ageMsMax: max_age_days * 86_400_000,
-});
-
-// The configuration's own checks have made sure that both split.
-const listenAddressOf = (text: string) => splitListenAddress(text) ?? { host: '', port: 0 };
-const portRangeOf = (text: string) => {
-  const [first = 0, last = first] = text.split('-').map(Number);
-  return { first, last };
 };
 
 /** What the edge may know of a private dialer: not the TLS of its agent connection, which says nothing of what is inside. */
