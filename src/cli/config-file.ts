@@ -18,7 +18,7 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { fail } from '../base/errors.ts';
@@ -121,7 +121,8 @@ const replaceFile = (path: string, text: string): void => {
   try {
     const file = openSync(aside, 'wx', 0o600);
     try {
-      writeSync(file, text);
+      // Not writeSync, which is content with a part where the disk is about to be full.
+      writeFileSync(file, text);
       if (uid !== process.getuid?.() || gid !== process.getgid?.()) fchownSync(file, uid, gid);
       fchmodSync(file, mode & 0o777);
       fsyncSync(file);

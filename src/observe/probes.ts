@@ -63,10 +63,11 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
   const { clock, log, registry, random = Math.random } = needs;
   // Whoever was asked is put behind the others.
   const watched = new Map<TunnelId, Watched>();
+  // Those that were due at the last look and have to wait for their turn. With each answer only these are asked for, not all that there are.
+  let due: Watched[] = [];
   const countByAgent = new Map<AgentId, number>();
   let runningCount = 0;
   let isStopped = false;
-  let isBehind = false;
 
   const newShare = () => (1 + random()) / 2;
 
@@ -135,23 +136,37 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
     entry.stop = undefined;
     move(tunnel.agentId, -1);
     if (!stop.signal.aborted) settle(entry, error);
-    if (isBehind) look();
+    askNext();
+  };
+
+  const hasRoom = ({ tunnel }: Watched) =>
+    runningCount < LIMITS.probesMax && countOf(tunnel.agentId) < LIMITS.probesPerAgentMax;
+  const begin = (entry: Watched) =>
+    inBackground(ask(entry), (error) => log.error({ error }, 'probing failed'));
+
+  /** A place is free: whoever of those that wait may have it. */
+  const askNext = () => {
+    for (let at = due.findIndex(hasRoom); at >= 0; at = due.findIndex(hasRoom)) {
+      const [next] = due.splice(at, 1);
+      // It may have closed, or been heard, since the look.
+      if (!next || watched.get(next.tunnel.id) !== next || !isDue(next, clock.elapsed())) continue;
+      return begin(next);
+    }
   };
 
   const look = () => {
     if (isStopped) return;
     const nowMs = clock.elapsed();
-    isBehind = false;
-    const due: Watched[] = [];
+    const found: Watched[] = [];
     for (const entry of watched.values()) {
       if (entry.isDown) noteTurn(entry, nowMs);
-      if (isDue(entry, nowMs)) due.push(entry);
+      if (isDue(entry, nowMs)) found.push(entry);
     }
-    for (const entry of due) {
-      if (runningCount >= LIMITS.probesMax || countOf(entry.tunnel.agentId) >= LIMITS.probesPerAgentMax)
-        isBehind = true;
-      else inBackground(ask(entry), (error) => log.error({ error }, 'probing failed'));
-    }
+    due = found.filter((entry) => {
+      const isTurn = hasRoom(entry);
+      if (isTurn) begin(entry);
+      return !isTurn;
+    });
   };
 
   for (const tunnel of registry.list()) watch(tunnel);
@@ -187,6 +202,7 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
     /** Asks nobody any more, and calls off what is asked; safe to repeat. */
     stop(): void {
       isStopped = true;
+      due = [];
       looking.cancel();
       for (const cease of unfollow) cease();
       for (const { stop } of watched.values()) stop?.abort();

@@ -41,12 +41,12 @@ export const createRedaction = (more: readonly string[]): RedactHeaders => {
   };
 };
 
-const PARAMETER = /([?&;]|^)([^?&;=#\s"'<>]+)=([^&;#\s"'<>]*)/g;
+const PARAMETER = /([?&;#]|^)([^?&;=#\s"'<>]+)=([^&;#\s"'<>]*)/g;
 
 /** A target, or a header that may hold an address, without the values of parameters that let somebody in. */
 export const redactedText = (text: string): string =>
   ownText(
-    text.includes('?')
+    /[?#]/.test(text)
       ? text.replace(PARAMETER, (whole, before: string, name: string) =>
           isSecretParameter(name) ? `${before}${name}=${REDACTED}` : whole,
         )

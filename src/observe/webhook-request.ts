@@ -134,6 +134,11 @@ const statusOf = (request: ClientRequest): Promise<number> =>
   new Promise((resolve, reject) => {
     // There may be another one, of the rest of the answer.
     request.on('error', reject);
+    // Nobody has asked for another protocol. Where nobody listened, Node would end the connection without another word.
+    request.once('upgrade', ({ statusCode = 0 }, socket) => {
+      socket.destroy();
+      resolve(statusCode);
+    });
     request.once('response', (response) => {
       let byteCount = 0;
       response.on('data', (chunk: Buffer) => {

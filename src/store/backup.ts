@@ -7,7 +7,16 @@
  * Limits: backupFilesMax.
  */
 import { createHash } from 'node:crypto';
-import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, isAbsolute, join, normalize } from 'node:path';
 import { fail } from '../base/errors.ts';
@@ -132,7 +141,8 @@ const extract = (archive: ArchiveReader, { size }: BackupEntry, to: string): str
   try {
     for (let left = size; left > 0; ) {
       const piece = archive.read(Math.min(left, LIMITS.archiveRecordBytes));
-      writeSync(file, piece);
+      // Not writeSync, which is content with a part where the disk is about to be full.
+      writeFileSync(file, piece);
       hash.update(piece);
       left -= piece.length;
     }

@@ -18,7 +18,7 @@ import {
   renameSync,
   statSync,
   unlinkSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs';
 import { fail } from '../base/errors.ts';
 import { randomText } from '../base/ids.ts';
@@ -179,8 +179,12 @@ const writeAside = (path: string, keys: readonly StoredKey[]): string => {
   const aside = `${path}.${randomText(8)}`;
   const file = openSync(aside, 'wx', FILE_MODE);
   try {
-    writeSync(file, `${JSON.stringify({ keys }, null, 2)}\n`);
+    // Not writeSync, which is content with a part where the disk is about to be full.
+    writeFileSync(file, `${JSON.stringify({ keys }, null, 2)}\n`);
     fsyncSync(file);
+  } catch (cause) {
+    unlinkSync(aside);
+    throw cause;
   } finally {
     closeSync(file);
   }

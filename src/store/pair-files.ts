@@ -35,7 +35,8 @@ export interface PairTexts {
 
 const CERT_MODE = 0o644;
 const KEY_MODE = 0o600;
-const aside = (path: string): string => `${path}.new`;
+// A name that nobody else uses: whatever lies there at a start is taken for ours, put into place or removed.
+const aside = (path: string): string => `${path}.rstream-new`;
 const kept = (path: string): string => `${path}.old`;
 
 /**

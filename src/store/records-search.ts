@@ -85,16 +85,16 @@ const firstIdEndedAt = (connection: Connection, ms: number, first: number, last:
 const conditionsFrom = (query: RecordsQuery): { conditions: string[]; values: unknown[] } => {
   const { host, status, statusClass, code, reason, decision, address, tunnel, text } = query;
   const equal = Object.entries({ host, status, code, reason, decision, address });
-  const like = text && `%${text.replace(/[\\%_]/g, '\\$&')}%`;
   const asked: readonly (readonly [condition: string, ...values: unknown[]])[] = [
     ...equal.flatMap(([name, value]) => (value === undefined ? [] : [[`${name} = ?`, value] as const])),
     ...(statusClass === undefined ? [] : [['status / 100 = ?', statusClass] as const]),
     ...(tunnel === undefined ? [] : [['(tunnel_id = ? OR tunnel_name = ?)', tunnel, tunnel] as const]),
-    ...(like
+    ...(text
       ? [
           [
-            `(${TEXT_COLUMNS.map((name) => `${name} LIKE ? ESCAPE '\\'`).join(' OR ')})`,
-            ...TEXT_COLUMNS.map(() => like),
+            // Not LIKE, which steps through a text that is almost everywhere character by character: seconds of everybody's time.
+            `(${TEXT_COLUMNS.map((name) => `instr(lower(${name}), lower(?)) > 0`).join(' OR ')})`,
+            ...TEXT_COLUMNS.map(() => text),
           ] as const,
         ]
       : []),

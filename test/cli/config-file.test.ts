@@ -7,6 +7,7 @@ import { createConfigFile } from '../../src/cli/config-file.ts';
 import { loadConfig } from '../../src/config/load.ts';
 import type { Config } from '../../src/config/schema.ts';
 import { createLogRecorder } from '../support/log.ts';
+import { onShortDisk } from '../support/short-disk.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const TEXT = `engine: { host: localhost }
@@ -61,6 +62,17 @@ test('what is not valid, or was made from another text, changes nothing', (t) =>
   writeFileSync(target, 'nonsense');
   assert.throws(() => file.reload(), { code: 'CONFIG_INVALID' });
   assert.equal(file.running().policy.allow_any, false);
+});
+
+test('a disk that takes a part of it keeps the old one whole', (t) => {
+  const { file, directory, target } = start(t);
+  const { hash } = file.read();
+  const long = `${TEXT}# ${'x'.repeat(1_000)}\npolicy: { require_authentication: true }\n`;
+  onShortDisk(256, () => {
+    assert.throws(() => file.write(long, hash), { code: 'CONFIG_NOT_WRITABLE' });
+  });
+  assert.equal(readFileSync(target, 'utf8'), TEXT);
+  assert.ok(!readdirSync(directory).some((name) => name.endsWith('.new')));
 });
 
 test('what the environment sets is named', (t) => {

@@ -231,6 +231,37 @@ describe('thousands of idle tunnels', () => {
   });
 });
 
+test('thousands that wait for their turn are not all looked at again with each answer', async (t) => {
+  const { clock, asked, open, answerWith } = setUp(t, () => 1);
+  answerWith(prove);
+  let lookCount = 0;
+  for (let i = 0; i < 2_000; i += 1)
+    Object.defineProperty(open().pulse, 'atMs', {
+      get: () => {
+        lookCount += 1;
+        return Number.NEGATIVE_INFINITY;
+      },
+    });
+  clock.advance(LIMITS.firstProbeMsMax);
+  while (asked.length < 2_000) await settled();
+  const each = lookCount / asked.length;
+  assert.ok(each < 100, `${each} for each of them`);
+});
+
+test('a tunnel that closes while it waits for its turn is not asked', async (t) => {
+  const { asked, open, registry, clock } = setUp(t, () => 1);
+  const tunnels = Array.from({ length: LIMITS.probesMax + 2 }, () => open());
+  clock.advance(LIMITS.firstProbeMsMax);
+  assert.equal(asked.length, LIMITS.probesMax);
+  registry.close(tunnels[LIMITS.probesMax]!.id);
+  asked[0]!.prove();
+  await settled();
+  assert.deepEqual(
+    asked.slice(LIMITS.probesMax).map(({ tunnel }) => tunnel.id),
+    [tunnels.at(-1)!.id],
+  );
+});
+
 test('a tunnel that closes while it is asked is forgotten, and its place is free', async (t) => {
   const { registry, probes, asked, outcomes, open, pass, stateOf } = setUp(t);
   const tunnel = open();

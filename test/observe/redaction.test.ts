@@ -53,6 +53,9 @@ describe('redaction', () => {
     const kept = redact([
       ...['referer', `https://a/b?rstream.token=${SECRET}`],
       ...['location', `/b?id_token=${SECRET}`],
+      // RFC 6749 4.2.2: the implicit grant answers behind a #.
+      ...['location', `https://app/cb#access_token=${SECRET}&token_type=bearer`],
+      ...['location', `/cb?x=1#state=2&id_token=${SECRET}`],
       ...['link', `</b?token=${SECRET}>; rel="next"`],
     ]);
     assert.ok(!kept.join().includes(SECRET), kept.join());

@@ -140,6 +140,18 @@ describe('a webhook is not sent', () => {
 });
 
 describe('an attempt fails', () => {
+  test('as anything but HTTP: a receiver that switches protocols has refused it', {
+    timeout: 10_000,
+  }, async (t) => {
+    const { port } = await startTcpUpstream(t, (socket) => {
+      socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n');
+    });
+    await assert.rejects(sender()(requestTo(`http://127.0.0.1:${port}/`), NEVER), {
+      code: 'WEBHOOK_REFUSED',
+      details: { status: 101 },
+    });
+  });
+
   test('where nobody listens, and where the name is unknown', async (t) => {
     const server = createHttpServer().listen(0, '127.0.0.1');
     await once(server, 'listening');

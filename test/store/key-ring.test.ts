@@ -1,11 +1,20 @@
 import assert from 'node:assert/strict';
-import { chmodSync, existsSync, readFileSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { Secret } from '../../src/base/secret.ts';
 import { createCredentials } from '../../src/store/credentials.ts';
 import { createKeyRing, keyFileOf } from '../../src/store/key-ring.ts';
 import { createFakeClock } from '../support/clock.ts';
+import { onShortDisk } from '../support/short-disk.ts';
 import { openTestDatabase } from '../support/store.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -34,6 +43,16 @@ describe('the signing key', () => {
     const key = createKeyRing({ database, clock }).current();
     assert.equal(key.symmetricKeySize, 32);
     assert.ok(key.equals(createKeyRing({ database: openTestDatabase(t, path), clock }).current()));
+  });
+
+  test('stays as it is when the disk takes but a part of the next', (t) => {
+    const { database, clock, keyFile, path } = setUp(t);
+    const ring = createKeyRing({ database, clock });
+    const before = readFileSync(keyFile);
+    onShortDisk(64, () => assert.throws(() => ring.rotate(DAY_MS), { code: 'STORE_UNAVAILABLE' }));
+    assert.deepEqual(readFileSync(keyFile), before);
+    const names = readdirSync(dirname(path)).filter((name) => name.includes('key'));
+    assert.equal(names.length, 1, 'and nothing of it is left');
   });
 
   test('of an older engine moves out of the database, which keeps no copy', (t) => {

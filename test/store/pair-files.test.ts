@@ -47,7 +47,7 @@ test('undo puts the earlier pair back', (t) => {
 
 test('a crash at any moment leaves a whole pair', (t) => {
   const { files, pair } = setUp(t);
-  const [asideKey, asideCert] = [`${files.keyFile}.new`, `${files.certFile}.new`];
+  const [asideKey, asideCert] = [`${files.keyFile}.rstream-new`, `${files.certFile}.rstream-new`];
   // Half of the key, then all but a byte of the certificate.
   writeFileSync(asideKey, 'new k');
   finishReplacement(files);
@@ -63,6 +63,18 @@ test('a crash at any moment leaves a whole pair', (t) => {
   finishReplacement(files);
   assert.deepEqual(pair(), isNew);
   assert.ok(!existsSync(asideKey) && !existsSync(asideCert));
+});
+
+test('what others have put beside the files, to put it in place themselves, is left alone', (t) => {
+  const { directory, files, pair } = setUp(t);
+  // As scripts do that copy first and rename then.
+  for (const names of [['cert.pem.new'], ['cert.pem.new', 'key.pem.new']]) {
+    for (const name of names) writeFileSync(join(directory, name), `staged ${name}`);
+    finishReplacement(files);
+    assert.deepEqual(pair(), isOld);
+    replacePair(files, NEXT).undo();
+    for (const name of names) assert.equal(readFileSync(join(directory, name), 'utf8'), `staged ${name}`);
+  }
 });
 
 test('a link is not replaced, and what cannot be written stays as it was', (t) => {

@@ -185,4 +185,14 @@ describe('a stride', () => {
     assert.equal(table.search({ text: '100%_SURE', limit: 10 }).length, 1);
     assert.equal(table.search({ text: '1%e', limit: 10 }).length, 0);
   });
+
+  test('is as fast for a text that is almost everywhere', (t) => {
+    const { table } = open(t, { countMax: 20_000 });
+    // What a downstream can choose: it is compared from each of its characters on, and differs at the last.
+    const text = 'a'.repeat(LIMITS.recordTextCharsMax);
+    table.append(rows(LIMITS.recordsScanRowsMax, { path: text, user_agent: text }), NOW_MS);
+    const startMs = performance.now();
+    assert.deepEqual(table.stride({ text: `${'a'.repeat(199)}b`, limit: 10 }).found, []);
+    assert.ok(performance.now() - startMs < 500, `${performance.now() - startMs} ms`);
+  });
 });
