@@ -6,6 +6,7 @@
  */
 import { createAdminApi } from './api/admin/app.ts';
 import type { ServerCertificates } from './api/admin/server-certificate-routes.ts';
+import { createBackupDesk } from './backup-desk.ts';
 import { fail } from './base/errors.ts';
 import { addressWithPort, splitListenAddress } from './base/ip.ts';
 import { LIMITS } from './base/limits.ts';
@@ -78,6 +79,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
     onEvent: (event) => audit.record(actors.complete(event)),
   });
   const recordsSearch = createRecordsSearch(needs);
+  const backups = createBackupDesk(needs);
   const api = createAdminApi(
     {
       ...needs,
@@ -92,6 +94,7 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
       inspection: createInspectionDesk(needs, config),
       hosts: () => hosts,
       recordsSearch,
+      backups,
       recordCounts: () => needs.records,
       policyDesk: createPolicyDesk({ ...needs, recordsSearch }),
     },
@@ -123,9 +126,9 @@ export const createAdminDoor = (needs: AdminDoorNeeds, config: Config) => {
     },
     recheck: api.recheck,
     /** Ends every connection now; resolves when nothing is left. */
-    destroy(): Promise<void> {
+    async destroy(): Promise<void> {
       api.destroy();
-      return port.destroy();
+      await Promise.all([port.destroy(), backups.destroy()]);
     },
     get connectionCount() {
       return port.connectionCount;

@@ -48,6 +48,10 @@ export const LIMITS = {
   archiveLineBytesMax: 16_384,
   /** Files in a backup: configuration, keys and databases are ten. */
   backupFilesMax: 100,
+  /** Characters of its passphrase: each guess costs half a second. */
+  backupPassphraseCharsMin: 12,
+  /** Bytes of the files in a backup that is made for a download: it is made and sent within apiAnswerMsMax, which takes 5 MB a second. */
+  backupDownloadBytesMax: 268_435_456,
   /** TLS policies of published names that are ready at the same time: a context of OpenSSL is about 100 KiB. */
   tlsPoliciesMax: 128,
   /** Age at which the key that seals session tickets is replaced. Tickets are good for five minutes, so few are lost with it. */

@@ -69,8 +69,12 @@ const verify = (file: string, flags: { passphraseFile?: string }, context: CliCo
   }
 };
 
-/** The databases first: a key that is made meanwhile is then in the backup before it is needed. */
-const filesOf = ({ config, path, dir }: LoadedConfig): BackupFile[] => {
+/** What a backup holds. The databases first: a key that is made meanwhile is then in the backup before it is needed. */
+export const filesOf = ({
+  config,
+  path,
+  dir,
+}: Pick<LoadedConfig, 'config' | 'path' | 'dir'>): BackupFile[] => {
   const { caCertificate, caKey } = instanceFiles(dir);
   const { cert_file, key_file, additional = [] } = config.certs.static;
   const pairs = [{ cert_file, key_file }, ...additional].flatMap((pair) => [pair.cert_file, pair.key_file]);

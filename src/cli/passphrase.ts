@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { fail } from '../base/errors.ts';
 import { randomText } from '../base/ids.ts';
+import { LIMITS } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
 import type { CliContext } from './context.ts';
 
@@ -10,7 +11,6 @@ export const PASSPHRASE_FLAG = [
   'file that holds the passphrase (RSTREAM_BACKUP_PASSPHRASE)',
 ] as const;
 
-const CHARS_MIN = 12;
 // 120 bits.
 const NEW_CHARS = 24;
 
@@ -18,8 +18,10 @@ const NEW_CHARS = 24;
 export const passphraseFrom = (path: string | undefined, env: CliContext['env']): Secret | undefined => {
   const text = path === undefined ? env.RSTREAM_BACKUP_PASSPHRASE : read(path);
   if (text === undefined) return undefined;
-  if (text.trim().length < CHARS_MIN)
-    throw fail('USAGE', { problem: `The passphrase must have at least ${CHARS_MIN} characters` });
+  if (text.trim().length < LIMITS.backupPassphraseCharsMin)
+    throw fail('USAGE', {
+      problem: `The passphrase must have at least ${LIMITS.backupPassphraseCharsMin} characters`,
+    });
   return new Secret(text.trim());
 };
 

@@ -186,6 +186,16 @@ export const createWebhookDesk = (
     deliveries: (id: string, limit: number, before?: number): Delivery[] =>
       webhooks.deliveries().list(find(id).id, limit, before),
 
+    /**
+     * When a delivery that waits is tried at the earliest, in milliseconds since 1970; undefined where nothing keeps it but those before it,
+     * or nothing is told at all.
+     */
+    nextTryAt({ webhookId, state, dueAt }: Delivery): number | undefined {
+      if (state !== 'waiting' || webhooks.find(webhookId)?.state !== 'enabled') return undefined;
+      const at = Math.max(dueAt, webhooks.pausedUntil(webhookId) ?? 0);
+      return at > clock.now() ? at : undefined;
+    },
+
     /** Queues the event of a delivery again. Throws WEBHOOK_DELIVERY_UNKNOWN. */
     redeliver(deliveryId: string): Delivery {
       const table = webhooks.list().length > 0 ? webhooks.deliveries() : undefined;

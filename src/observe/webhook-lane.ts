@@ -32,6 +32,8 @@ export interface Lane {
   wake(): void;
   /** The same at once, also in a pause: somebody says that it works again. */
   hurry(): void;
+  /** Until when it pauses after a failure, in milliseconds since 1970; undefined where it does not. */
+  pausedUntil(): number | undefined;
   /** Resolves when nothing is under way any more; what is must have been ended. */
   close(): Promise<void>;
 }
@@ -127,6 +129,10 @@ export const createLane = (needs: LaneNeeds): Lane => {
     hurry() {
       pausedUntilMs = 0;
       wake();
+    },
+    pausedUntil() {
+      const pauseMs = pausedUntilMs - clock.elapsed();
+      return pauseMs > 0 ? clock.now() + pauseMs : undefined;
     },
     async close() {
       isClosed = true;

@@ -201,6 +201,8 @@ export const createWebhooks = (needs: WebhooksNeeds, options: AttemptsOptions) =
     wake(id: string): void {
       if (isRunning && webhooks.has(id)) laneOf(id).wake();
     },
+    /** Until when nothing is tried after a failure, in milliseconds since 1970; undefined where nothing failed lately. */
+    pausedUntil: (id: string): number | undefined => lanes.get(id)?.pausedUntil(),
     /** Puts a webhook, new or changed, into force once it is on the disk, and tries at once whether it works. */
     put(webhook: Webhook): void {
       opened().save(webhook);

@@ -9,8 +9,9 @@
  * Invariant: no more than a record is in memory, and none is handed out before its tag was checked.
  * Limits: archiveRecordBytes, archiveLineBytesMax.
  */
-import { createCipheriv, createDecipheriv, createHash, randomBytes, scryptSync } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createHash, randomBytes, scrypt, scryptSync } from 'node:crypto';
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
+import { promisify } from 'node:util';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
@@ -21,6 +22,12 @@ export interface ArchiveWriter {
   finish(): void;
   /** Closes the file; safe to repeat. */
   close(): void;
+}
+
+/** What a new archive begins with, and the key that it is written under. */
+export interface ArchiveSeal {
+  readonly line: Buffer;
+  readonly key: Buffer;
 }
 
 export interface ArchiveReader {
@@ -42,16 +49,34 @@ const FORMAT = 'rstream-engine-ce backup 1';
 const CIPHER = 'aes-256-gcm';
 const TAG_BYTES = 16;
 const SALT_BYTES = 16;
+const KEY_BYTES = 32;
 // 128 MiB and half a second for each guess.
 const SCRYPT = { N: 2 ** 17, r: 8, p: 1, maxmem: 2 ** 28 };
 const FILE_MODE = 0o600;
 
-/** Makes a file, which must not exist. File system errors pass as they are. */
-export const createArchive = (path: string, passphrase: Secret | undefined): ArchiveWriter => {
+/** For one archive. Takes half a second with a passphrase. */
+export const newSeal = (passphrase: Secret | undefined): ArchiveSeal => {
+  const { head, line } = newHead(passphrase !== undefined);
+  return { line, key: keyFrom(head, passphrase) };
+};
+
+/** The same, on another thread. */
+export const newSealAside = async (passphrase: Secret): Promise<ArchiveSeal> => {
+  const { head, line } = newHead(true);
+  const salt = Buffer.from(head.salt, 'hex');
+  return { line, key: await scryptAside(passphrase.reveal(), salt, KEY_BYTES, SCRYPT) };
+};
+
+const scryptAside = promisify<string, Buffer, number, typeof SCRYPT, Buffer>(scrypt);
+
+const newHead = (encrypted: boolean) => {
   const salt = randomBytes(SALT_BYTES).toString('hex');
-  const head = { format: FORMAT, encrypted: passphrase !== undefined, salt } satisfies Head;
-  const line = Buffer.from(`${JSON.stringify(head)}\n`);
-  const key = keyFrom(head, passphrase);
+  const head = { format: FORMAT, encrypted, salt } satisfies Head;
+  return { head, line: Buffer.from(`${JSON.stringify(head)}\n`) };
+};
+
+/** Makes a file, which must not exist. File system errors pass as they are. */
+export const createArchive = (path: string, { line, key }: ArchiveSeal): ArchiveWriter => {
   const file = openSync(path, 'wx', FILE_MODE);
   let isOpen = true;
   let number = 0;
@@ -169,7 +194,7 @@ export const openArchive = (path: string, passphrase: Secret | undefined): Archi
 
 const keyFrom = ({ salt }: Head, passphrase: Secret | undefined): Buffer =>
   passphrase
-    ? scryptSync(passphrase.reveal(), Buffer.from(salt, 'hex'), 32, SCRYPT)
+    ? scryptSync(passphrase.reveal(), Buffer.from(salt, 'hex'), KEY_BYTES, SCRYPT)
     : createHash('sha256').update(salt).digest();
 
 const nonceOf = (number: number, isLast: boolean): Buffer => {

@@ -1,9 +1,10 @@
 /**
  * Files of an engine into one sealed file, and out of it again.
  *
- * Flow: cli/backup.ts says which files; each is a line of JSON (path, size, SHA-256) and its bytes in an archive (archive.ts).
+ * Flow: cli/backup.ts says which files, the command and backup-desk.ts have them written; each is a line of JSON (path, size, SHA-256) and its bytes in an archive (archive.ts).
  * Invariant: a database is copied as SQLite sees it at one moment, beside an engine that writes; what comes out is checked before anybody
- * can take it for an engine: sums, SQLite's own integrity check, and that its schema is not newer than this engine.
+ * can take it for an engine: sums, SQLite's own integrity check, and that its schema is not newer than this engine. Beside a running
+ * engine it is written in steps, of which the longest is the copy of the largest database.
  * Limits: backupFilesMax.
  */
 import { createHash } from 'node:crypto';
@@ -22,9 +23,17 @@ import { dirname, isAbsolute, join, normalize } from 'node:path';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Secret } from '../base/secret.ts';
-import { type ArchiveReader, type ArchiveWriter, createArchive, openArchive } from './archive.ts';
+import {
+  type ArchiveReader,
+  type ArchiveSeal,
+  type ArchiveWriter,
+  createArchive,
+  newSeal,
+  newSealAside,
+  openArchive,
+} from './archive.ts';
 import { AUDIT_MIGRATIONS } from './audit.ts';
-import { checkDatabase, copyDatabase } from './database.ts';
+import { checkCopy, checkDatabase, copyDatabase } from './database.ts';
 import { MIGRATIONS } from './migrations.ts';
 import { WEBHOOK_MIGRATIONS } from './webhooks.ts';
 
@@ -49,7 +58,7 @@ export interface BackupEntry {
 }
 
 /**
- * Writes a backup, beside a running engine or without one. The file must not exist; a failed one is removed.
+ * Writes a backup, beside a running engine or without one, and does nothing else meanwhile. The file must not exist; a failed one is removed.
  * @param passphrase without it the backup is not encrypted
  * @throws STORE_UNAVAILABLE, BACKUP_FAILED
  */
@@ -57,22 +66,57 @@ export const writeBackup = (
   path: string,
   files: readonly BackupFile[],
   passphrase: Secret | undefined,
-): readonly BackupEntry[] =>
-  guarded(path, () => {
-    const archive = createArchive(path, passphrase);
-    const aside = mkdtempSync(join(tmpdir(), 'rstream-engine-ce-'));
-    let isWhole = false;
-    try {
-      const entries = files.map((file, index) => append(archive, file, join(aside, String(index))));
-      archive.finish();
-      isWhole = true;
-      return entries;
-    } finally {
-      archive.close();
-      rmSync(aside, { recursive: true, force: true });
-      if (!isWhole) rmSync(path, { force: true });
-    }
-  });
+): readonly BackupEntry[] => {
+  const steps = backupSteps(path, files, newSeal(passphrase));
+  for (;;) {
+    const step = guarded(path, () => steps.next());
+    if (step.done) return step.value;
+  }
+};
+
+/**
+ * The same in the process of a running engine: whatever else waits has its turn after each step.
+ * @param signal ends it, and removes what was written
+ * @throws STORE_UNAVAILABLE, BACKUP_FAILED, ENGINE_DRAINING
+ */
+export const writeBackupInSteps = async (
+  path: string,
+  files: readonly BackupFile[],
+  passphrase: Secret,
+  signal: AbortSignal,
+): Promise<readonly BackupEntry[]> => {
+  const steps = backupSteps(path, files, await newSealAside(passphrase));
+  for (;;) {
+    const step = guarded(path, () => (signal.aborted ? steps.throw(fail('ENGINE_DRAINING')) : steps.next()));
+    if (step.done) return step.value;
+    await othersTurn();
+  }
+};
+
+/** What waits for a socket has its turn before this goes on. */
+const othersTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+/** Stops after each piece of work. */
+function* backupSteps(path: string, files: readonly BackupFile[], seal: ArchiveSeal): Steps<BackupEntry[]> {
+  const archive = createArchive(path, seal);
+  let aside: string | undefined;
+  let isWhole = false;
+  try {
+    aside = mkdtempSync(join(tmpdir(), 'rstream-engine-ce-'));
+    const entries: BackupEntry[] = [];
+    for (const [index, file] of files.entries())
+      entries.push(yield* append(archive, file, join(aside, String(index))));
+    archive.finish();
+    isWhole = true;
+    return entries;
+  } finally {
+    archive.close();
+    if (aside) rmSync(aside, { recursive: true, force: true });
+    if (!isWhole) rmSync(path, { force: true });
+  }
+}
+
+type Steps<Result> = Generator<void, Result>;
 
 /**
  * Reads a backup into a directory that exists and is empty, and checks everything in it.
@@ -104,21 +148,27 @@ export const readBackup = (
 
 const SCHEMAS = { credentials: MIGRATIONS, audit: AUDIT_MIGRATIONS, webhooks: WEBHOOK_MIGRATIONS } as const;
 
-const append = (archive: ArchiveWriter, { from, path, kind }: BackupFile, copy: string): BackupEntry => {
+function* append(archive: ArchiveWriter, file: BackupFile, copy: string): Steps<BackupEntry> {
+  const { from, path, kind } = file;
   const source = kind === 'file' ? from : copy;
-  if (kind !== 'file') copyDatabase(from, copy);
+  if (kind !== 'file') {
+    copyDatabase(from, copy);
+    yield;
+    checkCopy(copy);
+    yield;
+  }
   const hash = createHash('sha256');
-  const size = eachPiece(source, (piece) => hash.update(piece));
+  const size = yield* eachPiece(source, (piece) => hash.update(piece));
   const entry = { path, kind, size, sha256: hash.digest('hex') };
   archive.write(Buffer.from(`${JSON.stringify(entry)}\n`));
   // One that grew or shrank meanwhile is noticed here, where it can be tried again.
-  const written = eachPiece(source, (piece) => archive.write(piece));
+  const written = yield* eachPiece(source, (piece) => archive.write(piece));
   if (written !== size) throw fail('BACKUP_FAILED', { path: from, problem: 'it changes: try again' });
   return entry;
-};
+}
 
 /** Hands a file out piece by piece. Returns its size in bytes. */
-const eachPiece = (path: string, take: (piece: Buffer) => void): number => {
+function* eachPiece(path: string, take: (piece: Buffer) => void): Steps<number> {
   const file = openSync(path, 'r');
   const piece = Buffer.alloc(LIMITS.archiveRecordBytes);
   let size = 0;
@@ -126,12 +176,13 @@ const eachPiece = (path: string, take: (piece: Buffer) => void): number => {
     for (let read = -1; read !== 0; size += read) {
       read = readSync(file, piece);
       take(piece.subarray(0, read));
+      yield;
     }
     return size;
   } finally {
     closeSync(file);
   }
-};
+}
 
 /** Returns the SHA-256 of what was written. */
 const extract = (archive: ArchiveReader, { size }: BackupEntry, to: string): string => {

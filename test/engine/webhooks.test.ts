@@ -197,6 +197,27 @@ describe('the Admin API', () => {
     assert.ok(!everything.includes(secret) && !everything.includes('hunter2'));
   });
 
+  test('says when a delivery that failed is tried next, as long as its webhook is on', async (t) => {
+    const receiver = await startReceiver(t);
+    receiver.state.isUp = false;
+    const engine = await startAdminEngine(t, { webhooks: { allow_private: true } });
+    const { ask } = await logIn(engine, 'owner');
+    const order = { name: 'ops', url: receiver.url, events: ['client.created'] };
+    const { id, etag } = (await ask('POST', '/webhooks', order)).body;
+    await engine.connectAgent();
+    const seen = () => engine.log.lines.some(({ message }) => message === 'a webhook does not arrive');
+    await eventually(seen, 'an attempt that failed');
+    const newest = async () => (await ask('GET', `/webhooks/${id}/deliveries`)).body.items[0];
+    // A pause may be drawn so short that it is over already.
+    let delivery = await newest();
+    for (let turn = 0; delivery.next_try_at === undefined && turn < 100; turn += 1) delivery = await newest();
+    assert.deepEqual([delivery.state, delivery.code, delivery.status], ['waiting', 'WEBHOOK_REFUSED', 503]);
+    assert.ok(Date.parse(delivery.next_try_at) > Date.parse(delivery.tried_at));
+    await ask('PATCH', `/webhooks/${id}`, { enabled: false }, { 'if-match': etag });
+    const waiting = await newest();
+    assert.deepEqual([waiting.state, waiting.next_try_at], ['waiting', undefined]);
+  });
+
   test('sends nothing to private addresses unless the operator says so', async (t) => {
     const engine = await startAdminEngine(t);
     const ask = askWithToken(engine, await engine.createToken('automation', ['engine.admin']));

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { LIMITS } from '../../src/base/limits.ts';
 import { Secret } from '../../src/base/secret.ts';
-import { createArchive, openArchive } from '../../src/store/archive.ts';
+import { createArchive, newSeal, openArchive } from '../../src/store/archive.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const PASSPHRASE = new Secret('correct horse battery');
 
 const seal = (path: string, passphrase: Secret | undefined, ...pieces: Buffer[]): void => {
-  const archive = createArchive(path, passphrase);
+  const archive = createArchive(path, newSeal(passphrase));
   for (const piece of pieces) archive.write(piece);
   archive.finish();
   archive.close();
@@ -81,7 +81,7 @@ test('notices a change of any byte, and an end that is missing', (t) => {
 
 test('is no archive when it was never finished', (t) => {
   const path = join(makeTemporaryDirectory(t), 'sealed');
-  const archive = createArchive(path, undefined);
+  const archive = createArchive(path, newSeal(undefined));
   archive.write(randomBytes(10));
   archive.close();
   assert.throws(() => readAll(path, 10), { code: 'BACKUP_INVALID' });

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { createArchive } from '../../src/store/archive.ts';
-import { readBackup, writeBackup } from '../../src/store/backup.ts';
+import { Secret } from '../../src/base/secret.ts';
+import { createArchive, newSeal } from '../../src/store/archive.ts';
+import { readBackup, writeBackup, writeBackupInSteps } from '../../src/store/backup.ts';
 import { openDatabase } from '../../src/store/database.ts';
 import { openWebhookStore } from '../../src/store/webhooks.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -34,6 +35,37 @@ test('a database that is written to is saved as it is at that moment', (t) => {
   t.after(() => saved.close());
   const ids = saved.use((connection) => connection.prepare('SELECT id FROM credentials').pluck().all());
   assert.deepEqual(ids, ['before']);
+});
+
+test('one that is written in steps lets others work meanwhile, and is the same file', async (t) => {
+  const { backup, target, database: path } = makeRoom(t);
+  writeFileSync(path, Buffer.alloc(1_000_000, 'x'));
+  const passphrase = new Secret('a long way home 42');
+  let turns = 0;
+  const work = () => {
+    turns += 1;
+    if (!isDone) setImmediate(work);
+  };
+  let isDone = false;
+  work();
+  const files = [{ from: path, path: 'big', kind: 'file' as const }];
+  await writeBackupInSteps(backup, files, passphrase, new AbortController().signal);
+  isDone = true;
+  assert.ok(turns > 30, `${turns} turns of others`);
+  readBackup(backup, target, passphrase);
+  assert.equal(readFileSync(join(target, 'big'), 'utf8'), 'x'.repeat(1_000_000));
+});
+
+test('one that is ended leaves nothing behind', async (t) => {
+  const { backup, database: path } = makeRoom(t);
+  writeFileSync(path, Buffer.alloc(1_000_000, 'x'));
+  const ending = new AbortController();
+  const files = [{ from: path, path: 'big', kind: 'file' as const }];
+  const written = writeBackupInSteps(backup, files, new Secret('a long way home 42'), ending.signal);
+  const end = () => (existsSync(backup) ? ending.abort() : void setImmediate(end));
+  end();
+  await assert.rejects(written, { code: 'ENGINE_DRAINING' });
+  assert.equal(existsSync(backup), false);
 });
 
 test('a database of a newer engine is refused', (t) => {
@@ -76,7 +108,7 @@ test('a damaged database is not saved, and leaves no backup behind', (t) => {
 for (const path of ['/etc/cron.d/x', '../x', 'a/../../x', '.', 'a/./b', ''])
   test(`a path of ${JSON.stringify(path)} in a backup is refused`, (t) => {
     const { backup, target } = makeRoom(t);
-    const archive = createArchive(backup, undefined);
+    const archive = createArchive(backup, newSeal(undefined));
     archive.write(Buffer.from(`${JSON.stringify({ path, kind: 'file', size: 1, sha256: '' })}\nx`));
     archive.finish();
     archive.close();

@@ -76,6 +76,19 @@ export const ask = async <Answer>(
 export const askBytes = async (path: string): Promise<ArrayBuffer> =>
   (await fetched('GET', path, {})).arrayBuffer();
 
+const FILE_NAME = /filename="([\w.-]+)"/;
+
+/** What is kept on the caller's disk, and how the engine calls it. @throws Refusal */
+export const askFile = async (path: string, body: object): Promise<{ content: Blob; name: string }> => {
+  const response = await fetched('POST', path, { body });
+  const [, name = 'download'] = FILE_NAME.exec(response.headers.get('content-disposition') ?? '') ?? [];
+  try {
+    return { content: await response.blob(), name };
+  } catch {
+    throw new Refusal(0, 'OFFLINE', S.brokenOff);
+  }
+};
+
 const fetched = async (
   method: string,
   path: string,

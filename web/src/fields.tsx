@@ -16,6 +16,7 @@ export const Field = ({
   max?: number;
   required?: boolean;
   minLength?: number;
+  maxLength?: number;
 }) => (
   <label>
     {label}

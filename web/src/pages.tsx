@@ -17,6 +17,7 @@ import { SettingsPage } from './settings.tsx';
 import { S } from './strings.ts';
 import { TokensPage } from './tokens.tsx';
 import { TunnelsPage } from './tunnels.tsx';
+import { WebhooksPage } from './webhooks.tsx';
 
 export interface PageProps {
   readonly me: Me;
@@ -38,6 +39,7 @@ const PAGES = {
   'server-certificate': ServerCertificatePage,
   policy: PolicyPage,
   records: RecordsPage,
+  webhooks: WebhooksPage,
   audit: AuditPage,
   settings: SettingsPage,
 } as const satisfies Partial<Record<keyof typeof S.nav, ComponentType<PageProps>>>;

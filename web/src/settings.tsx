@@ -1,6 +1,7 @@
-/** Settings: the own login, who else may log in, and where people are logged in. */
+/** Settings: the own login, who else may log in, where people are logged in, and a backup. */
 import { Admins } from './admins.tsx';
 import type { Admin, Page } from './api.ts';
+import { Backup } from './backup.tsx';
 import { useLive } from './live.ts';
 import { OwnLogin } from './own-login.tsx';
 import type { PageProps } from './pages.tsx';
@@ -28,6 +29,7 @@ export const SettingsPage = ({ me, mayWrite, onMe }: PageProps) => {
           />
           <Admins admins={page.items} ownId={me.admin.id} mayWrite={mayWrite} onChanged={refresh} />
           <Sessions sessions={sessions.value?.items ?? []} onChanged={refresh} />
+          {mayWrite && <Backup />}
         </>
       )}
     </LivePage>

@@ -1,9 +1,11 @@
 /** Every English sentence of the admin page. */
 
 import { TRAFFIC } from './strings-traffic.ts';
+import { WEBHOOKS } from './strings-webhooks.ts';
 
 export const S = {
   ...TRAFFIC,
+  ...WEBHOOKS,
   title: 'rstream engine',
   nav: {
     label: 'Pages',
@@ -16,6 +18,7 @@ export const S = {
     'server-certificate': 'Server certificate',
     policy: 'Policy',
     records: 'Records',
+    webhooks: 'Webhooks',
     audit: 'Audit',
     settings: 'Settings',
   },
@@ -28,6 +31,7 @@ export const S = {
     `Not up to date since ${text}: the engine does not answer. This page tries again by itself.`,
   loading: 'Loading',
   offline: 'The engine does not answer. This page tries again by itself.',
+  brokenOff: 'The download broke off. Try again.',
   unexpected: 'Something went wrong in this page. Load it again.',
   filter: 'Filter',
   filterHint: 'Every word has to be there. Press / to come here.',
@@ -372,6 +376,19 @@ export const S = {
     sessionColumns: ['Who', 'From', 'Browser', 'Since', 'Last used', ''],
     thisOne: 'this browser',
     end: 'Log out',
+    backup: {
+      title: 'Backup',
+      what: 'Configuration, credentials, audit log, webhooks and all keys, in one encrypted file. Records are not in it.',
+      now: 'Back up now',
+      passphrase: 'Passphrase',
+      passphraseHint:
+        'At least 12 characters. Without it nobody can read the backup, and the engine does not keep it: write it down elsewhere.',
+      repeat: 'The passphrase again',
+      submit: 'Make and download',
+      done: (name: string, bytes: number) => `${name} (${bytes.toLocaleString()} bytes) was downloaded.`,
+      restore: 'On a machine with the engine, this makes its directory anew:',
+      restoreHint: 'The file called passphrase holds the passphrase.',
+    },
   },
 } as const;
 

@@ -17,6 +17,7 @@ import { type Connections, createConnections, type RequestConnections } from '..
 import { OPENAPI_MEDIA_TYPE } from '../openapi.ts';
 import { reportProblem } from '../problem.ts';
 import { authTokenRoutes } from './auth-token-routes.ts';
+import { type BackupRoutesNeeds, backupRoutes } from './backup-routes.ts';
 import { type CertificateRoutesNeeds, certificateRoutes, type LocalAuthority } from './certificate-routes.ts';
 import { credentialRoutes } from './credential-routes.ts';
 import { createDownloads, DOWNLOAD_PATH, type Downloads } from './downloads.ts';
@@ -49,7 +50,8 @@ export interface AdminApiNeeds
     RecordRoutesNeeds,
     HistoryRoutesNeeds,
     PolicyRoutesNeeds,
-    WebhookRoutesNeeds {
+    WebhookRoutesNeeds,
+    BackupRoutesNeeds {
   readonly log: Logger;
   readonly registry: LiveRoutesNeeds['registry'] & LiveNeeds['registry'];
   readonly inspection: InspectionDesk;
@@ -88,6 +90,7 @@ export const createAdminApi = (needs: AdminApiNeeds, options: AdminApiOptions): 
     ...historyRoutes(needs),
     ...policyRoutes(needs),
     ...webhookRoutes(needs),
+    ...backupRoutes(needs),
   ];
   const app = new Koa();
   app.use(answerRefusals(needs.log, ({ req }) => connections.remoteOf(req)));

@@ -49,6 +49,7 @@ const deliverySchema = z.object({
   attempt_count: z.int(),
   created_at: instant,
   tried_at: instant.optional(),
+  next_try_at: instant.optional().meta({ description: 'Not before then, while it waits.' }),
   status: z.int().optional().meta({ description: 'What the receiver answered last.' }),
   code: z.string().optional().meta({ description: 'Why the last attempt failed (docs/errors.md).' }),
   duration_ms: z.int().optional(),
@@ -65,7 +66,7 @@ const order = {
 
 type Asked = Pick<AdminRequest<unknown, unknown>, 'caller'>;
 
-const deliveryFrom = (delivery: Delivery): z.output<typeof deliverySchema> => ({
+const deliveryFrom = (delivery: Delivery, nextTryAt?: number): z.output<typeof deliverySchema> => ({
   id: delivery.id,
   number: delivery.number,
   webhook_id: delivery.webhookId,
@@ -75,6 +76,7 @@ const deliveryFrom = (delivery: Delivery): z.output<typeof deliverySchema> => ({
   attempt_count: delivery.attemptCount,
   created_at: iso(delivery.createdAt),
   tried_at: isoOr(delivery.triedAt),
+  next_try_at: isoOr(nextTryAt),
   status: delivery.status ?? undefined,
   code: delivery.code ?? undefined,
   duration_ms: delivery.durationMs ?? undefined,
@@ -217,7 +219,9 @@ const deliveryRoutes = (webhooks: WebhookDesk): readonly AdminRoute[] => [
     }),
     answers: z.object({ items: z.array(deliverySchema) }),
     answer: ({ id, query: { limit, before } }) => ({
-      items: webhooks.deliveries(id, limit, before).map(deliveryFrom),
+      items: webhooks
+        .deliveries(id, limit, before)
+        .map((delivery) => deliveryFrom(delivery, webhooks.nextTryAt(delivery))),
     }),
   }),
   route({
