@@ -33,7 +33,7 @@ export interface AttemptsOptions {
 }
 
 export const createAttempts = ({ clock, send }: AttemptsNeeds, { userAgent }: AttemptsOptions) => {
-  const underWay = new Set<AbortController>();
+  const underWay = new Map<AbortController, Promise<unknown>>();
   let isOver = false;
 
   const outcomeOf = async (sending: () => Promise<number>): Promise<Pick<Attempt, 'status' | 'code'>> => {
@@ -54,17 +54,19 @@ export const createAttempts = ({ clock, send }: AttemptsNeeds, { userAgent }: At
       const headers = { ...headersFor(webhook, delivery, triedAt), 'user-agent': userAgent };
       const ending = new AbortController();
       if (isOver) ending.abort();
-      underWay.add(ending);
-      const outcome = await outcomeOf(() =>
+      const sending = outcomeOf(() =>
         send({ url: webhook.url, headers, body: delivery.body }, ending.signal),
       );
+      underWay.set(ending, sending);
+      const outcome = await sending;
       underWay.delete(ending);
       return { triedAt, durationMs: Math.round(clock.elapsed() - startMs), ...outcome };
     },
-    /** Ends what is under way, and whatever comes still. */
-    end(): void {
+    /** Ends what is under way, and whatever comes still. Resolves when nothing of it is left. */
+    async end(): Promise<void> {
       isOver = true;
-      for (const ending of underWay) ending.abort();
+      for (const ending of underWay.keys()) ending.abort();
+      await Promise.all(underWay.values());
     },
   };
 };

@@ -178,9 +178,10 @@ export const createWebhooks = (needs: WebhooksNeeds, options: AttemptsOptions) =
 
     /** Ends what is under way, keeps what was not delivered, and closes the file. */
     async close(): Promise<void> {
-      end();
+      // Those that are tried by hand as well, which no lane knows of.
+      const ended = end();
       pruning?.cancel();
-      await Promise.all([...lanes.values()].map((lane) => lane.close()));
+      await Promise.all([ended, ...[...lanes.values()].map((lane) => lane.close())]);
       if (isClosed) return;
       queue.close();
       isClosed = true;

@@ -7,7 +7,7 @@ import { describe, type TestContext, test } from 'node:test';
 import { Secret } from '../../src/base/secret.ts';
 import { webhookSignature } from '../../src/base/webhook.ts';
 import { fetchThrough } from '../support/downstream.ts';
-import { startEngine, startHttpUpstream } from '../support/engine.ts';
+import { startEngine, startHttpUpstream, startTcpUpstream } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { askWithToken, logIn, startAdminEngine } from './ask-admin.ts';
 import { HOSTNAME } from './http-upstream.ts';
@@ -229,4 +229,22 @@ describe('the Admin API', () => {
     const plain = await ask('POST', '/webhooks', { ...order, name: 'plain', url: 'http://127.0.0.1:1/' });
     assert.equal(plain.body.code, 'WEBHOOK_INVALID');
   });
+});
+
+test('an engine that stops waits for nobody whose webhook is tried by hand, and leaves nothing of it behind', async (t) => {
+  let isAsked = false;
+  const stalled = await startTcpUpstream(t, (socket) => {
+    socket.once('data', () => {
+      isAsked = true;
+    });
+  });
+  const engine = await startAdminEngine(t, { webhooks: { allow_private: true } });
+  const { ask } = await logIn(engine, 'owner');
+  const order = { name: 'stalls', url: `http://127.0.0.1:${stalled.port}/`, events: ['*'] };
+  const { id } = (await ask('POST', '/webhooks', order)).body;
+  const trying = ask('POST', `/webhooks/${id}/test`, {}).catch(() => {});
+  await eventually(() => isAsked, 'the receiver is asked');
+  // It looks itself whether something is left.
+  await engine.stop();
+  await trying;
 });
