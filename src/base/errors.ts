@@ -181,7 +181,7 @@ export const ERRORS = {
   WEBHOOK_TLS_FAILED: row(502, 6000, 'upstream', true, 'The certificate of the receiver was not accepted: {reason}.', 'Give the receiver a certificate for its name; an authority of your own goes into the file that NODE_EXTRA_CA_CERTS names.'),
   WEBHOOK_TIMEOUT: row(504, 6000, 'upstream', true, 'The receiver did not answer within {seconds} seconds.', 'Make the receiver answer first and work afterwards.'),
   WEBHOOK_REFUSED: row(502, 6000, 'upstream', true, 'The receiver answered {status}.', 'Make the receiver answer 2xx; redirects are not followed.'),
-  PAGE_NOT_BUILT: row(503, 9000, 'operator', false, 'The admin page was not built.', 'Run `npm run build` in the directory of the engine; the Admin API works without it.'),
+  PAGE_NOT_BUILT: row(503, 9000, 'operator', false, 'The admin page was not built.', 'Run `node scripts/build-page.mjs` in the directory of the engine; the Admin API works without it.'),
   INTERNAL: row(500, 9000, 'engine', true, 'The engine failed.', 'Look for the error id in the log of the engine and report it.'),
 
   // Built-in agent: what it says of the engine, and to it.

@@ -155,7 +155,7 @@ export const LIMITS = {
   probesPerAgentMax: 32,
   /** How often due probes are looked for: a look at 10,000 tunnels takes below a millisecond. */
   probeLookMs: 250,
-  /** A tunnel that has just opened is probed within this time, so that a wrong port of its agent shows at once. */
+  /** A published HTTP tunnel that has just opened is probed within this time, so that a wrong port of its agent shows at once. */
   firstProbeMsMax: 2_000,
   /** Failures in a row after which a tunnel is down and not only suspect: one may be a service that restarts. */
   probeFailuresMax: 3,

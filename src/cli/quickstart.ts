@@ -7,6 +7,7 @@
 import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
+import { isSea } from 'node:sea';
 import type { Command } from 'commander';
 import { createAgent } from '../agent/agent.ts';
 import { forwardingAddress } from '../agent/forwarding-address.ts';
@@ -137,6 +138,8 @@ const greet = (
     return short.startsWith('..') ? path : short;
   };
   const url = forwardingAddress(properties);
+  // As it was typed: what it can be found by here.
+  const self = isSea() ? process.argv0 : 'npm run -s engine --';
   const [ca, token] = [shown(files.caCertificate), shown(tokenFile)];
   print(`
 rstream-engine-ce ${VERSION} is running, and publishes a sample page:
@@ -147,13 +150,13 @@ rstream-engine-ce ${VERSION} is running, and publishes a sample page:
 
 A browser warns until it trusts the local CA in ${ca}; this says how:
 
-  npm run -s engine -- cert trust --config ${shown(files.config)}
+  ${self} cert trust --config ${shown(files.config)}
 
 ${pageLine}
 
 Publish a port of yours (here 3000), in another terminal:
 
-  npm run -s engine -- forward 3000 --engine ${engine} --token-file ${token} --ca-file ${ca} --hostname my-app
+  ${self} forward 3000 --engine ${engine} --token-file ${token} --ca-file ${ca} --hostname my-app
 
 The same with the official CLI:
 

@@ -378,7 +378,7 @@ export const configSchema = z
           doc: 'Probe idle tunnels and tell what is known of each. An HTTP service gets `HEAD /`, or GET of the path in the label rstream.probe-path of its tunnel; any other gets a connection that is closed without a byte.',
         }),
         interval_seconds: seconds(1, 3_600).default(60).meta({
-          doc: 'Probe a tunnel when nothing has come from its service for this long at the most, and half of it at the least. A proof that is twice as old makes it suspect.',
+          doc: 'Probe a tunnel when nothing has come from its service for this long at the most, and half of it at the least. The first probe of a published HTTP tunnel comes within two seconds, that of any other after one to two intervals. A proof that is twice as old makes it suspect.',
         }),
         deadline_seconds: seconds(1, 60).default(10).meta({
           doc: 'Wait for the answer to a probe. Three failures in a row are down.',

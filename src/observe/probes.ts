@@ -2,8 +2,9 @@
  * The truth light: asks idle tunnels from time to time whether they work, and says of every tunnel what is known.
  *
  * Flow: it looks for tunnels that are due (probeLookMs); the lobby's `probe` asks them; standing.ts judges what came of it.
- * When one is due: soon after it opened; then once an interval since it was last asked or last heard, a quarter of that while a failure
- * may be a mishap. Each wait is drawn anew between half and the whole, so that thousands that opened together drift apart.
+ * When one is due: soon after it opened if it publishes HTTP, after two intervals if not; then once an interval since it was last asked or
+ * last heard, a quarter of that while a failure may be a mishap. Each wait is drawn anew between half and the whole, so that thousands that
+ * opened together drift apart.
  * Invariant: a tunnel that carries traffic is not asked. None is asked twice at once, and those who waited longest come first. A failure
  * that says nothing about the tunnel, because it is the engine's own or bytes came through meanwhile, changes nothing.
  * Limits: probesMax, probesPerAgentMax.
@@ -56,6 +57,13 @@ interface Watched {
   stop: AbortController | undefined;
 }
 
+/**
+ * A published web service gets requests from anybody at any time. Behind other tunnels may be a script that accepts one stream and leaves:
+ * it must have had time to get the one that it is there for.
+ */
+const isOpenToAnybody = ({ properties }: Tunnel): boolean =>
+  properties.publish && properties.protocol === 'http';
+
 export type Probes = ReturnType<typeof createProbes>;
 
 /** @param options.intervalMs `probes.interval_seconds` */
@@ -89,7 +97,8 @@ export const createProbes = (needs: ProbesNeeds, { intervalMs }: { readonly inte
     const isUnclear = standing.failureCount > 0 && standing.failureCount < LIMITS.probeFailuresMax;
     const isUnheard = isNew && standing.proofMs === Number.NEGATIVE_INFINITY;
     const fullMs = isUnclear ? intervalMs / 4 : intervalMs;
-    const waitMs = isUnheard ? Math.min(LIMITS.firstProbeMsMax, fullMs) : fullMs;
+    const firstMs = isOpenToAnybody(tunnel) ? Math.min(LIMITS.firstProbeMsMax, fullMs) : 2 * intervalMs;
+    const waitMs = isUnheard ? firstMs : fullMs;
     return nowMs - Math.max(askedMs, tunnel.pulse.atMs) >= waitMs * share;
   };
 

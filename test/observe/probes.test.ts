@@ -55,8 +55,10 @@ const setUp = (t: TestContext, random?: () => number) => {
     await settled();
     assert.deepEqual([probes.runningCount, clock.pendingCount], [0, 0]);
   });
-  const open = (agentId: AgentId = newAgentId(), labels: Record<string, string> = {}) =>
-    registry.open({ agentId, credentialId: 'crd_1' }, { publish: true, protocol: 'http', labels });
+  const openWith = (properties: Parameters<typeof registry.open>[1], agentId: AgentId = newAgentId()) =>
+    registry.open({ agentId, credentialId: 'crd_1' }, properties);
+  const open = (agentId?: AgentId, labels: Record<string, string> = {}) =>
+    openWith({ publish: true, protocol: 'http', labels }, agentId);
   /** In steps, so that answers are heard at their time. */
   const pass = async (ms: number) => {
     for (let gone = 0; gone < ms; gone += LIMITS.probeLookMs) {
@@ -72,6 +74,7 @@ const setUp = (t: TestContext, random?: () => number) => {
     turns,
     outcomes,
     open,
+    openWith,
     pass,
     /** What becomes of every probe from now on. */
     answerWith: (next: (probe: Asked) => void) => {
@@ -98,6 +101,24 @@ describe('a tunnel without traffic', () => {
     assert.equal(asked.length, 2);
     assert.equal(probes.truthOf(tunnel.id)?.lastProof?.how, 'probe');
   });
+
+  for (const [kind, properties] of Object.entries({
+    private: { name: 'one', publish: false },
+    'private HTTP': { name: 'one', publish: false, protocol: 'http' },
+    TLS: { publish: true, protocol: 'tls' },
+  } as const))
+    test(`and that is not published HTTP (${kind}) is first left a whole interval for its first stream`, async (t) => {
+      // The shortest wait that may be drawn.
+      const { asked, openWith, pass, answerWith, stateOf } = setUp(t, () => 0);
+      answerWith(prove);
+      const tunnel = openWith(properties);
+      await pass(INTERVAL_MS - LIMITS.probeLookMs);
+      assert.equal(asked.length, 0);
+      await pass(LIMITS.probeLookMs);
+      assert.deepEqual([asked.length, stateOf(tunnel)], [1, 'online']);
+      await pass(INTERVAL_MS / 2);
+      assert.equal(asked.length, 2);
+    });
 
   test('is asked again within a quarter of the interval after a failure, until it is known to be down', async (t) => {
     const { asked, turns, outcomes, open, pass, answerWith, stateOf, probes } = setUp(t, () => 1);

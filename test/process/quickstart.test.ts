@@ -5,7 +5,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
-import { startCommand } from './command.ts';
+import { COMMAND, startCommand } from './command.ts';
 
 test('quickstart publishes a page, prints lines that work as pasted, and does the same the second time', async (t) => {
   const cwd = makeTemporaryDirectory(t);
@@ -29,7 +29,8 @@ test('quickstart publishes a page, prints lines that work as pasted, and does th
   assert.match(page.stdout, /<h1>It works\.<\/h1>/);
 
   // The line for a port of one's own, as printed, but for the way this checkout is run.
-  const [, flags = ''] = await first.command.says(/npm run -s engine -- (forward 3000 .*)$/m);
+  const [, program, flags = ''] = await first.command.says(/^ {2}(.+) (forward 3000 .*)$/m);
+  assert.equal(program, COMMAND.length === 1 ? COMMAND[0] : 'npm run -s engine --');
   const agent = startCommand(t, flags.split(' '), { cwd });
   await agent.says(/^https:\/\/my-app\.t\.localhost:\d+$/m);
   assert.equal(await agent.kill('SIGINT'), 0);

@@ -94,7 +94,7 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
   const engine = createEngine(config, { clock, log, ...(configFile && { configFile }) });
   const { port, adminPort = 0 } = await engine.start();
   const agents = new Set<Agent>();
-  let sharedToken: string | undefined;
+  let sharedToken: Promise<string> | undefined;
 
   const withCredentials = async <Result>(
     work: (credentials: Credentials) => Result,
@@ -110,7 +110,8 @@ export const startEngine = async (t: TestContext, options: EngineOptions = {}): 
     (await withCredentials((credentials) => credentials.createToken({ name, permissions }))).token;
   const tokenOrShared = async (token: string | undefined) => {
     if (token !== undefined) return token;
-    sharedToken ??= await createToken(`shared-${Date.now()}`);
+    // The promise is kept, not what comes of it: agents that connect at once share it too.
+    sharedToken ??= createToken(`shared-${Date.now()}`);
     return sharedToken;
   };
 

@@ -1,5 +1,5 @@
 /**
- * The admin page: a few static files, as `npm run build` left them.
+ * The admin page: a few static files, as scripts/build-page.mjs left them.
  *
  * Flow: read whole when the engine starts; index.html names the others, whose names hold a hash of what is in them.
  * Invariant: nothing of the page comes from elsewhere, is inline, or is framed; scripts cannot write markup (Trusted Types). The engine

@@ -96,6 +96,22 @@ async def test_the_end_of_the_diallers_bytes_arrives_behind_all_of_them(
             assert await asyncio.wait_for(accepted.read(), WAIT_SECONDS) == BURST
 
 
+async def test_a_script_that_accepts_one_stream_gets_the_one_that_was_dialled(
+    engine: Engine, connect: Connect, label: str
+) -> None:
+    control = await connect()
+    tunnel = await control.create_tunnel(name=label, publish=False)
+    accepting = asyncio.ensure_future(tunnel.accept())
+    # Longer than the engine waits before it probes a published web service.
+    done, _ = await asyncio.wait({accepting}, timeout=3)
+    assert not done
+    async with engine.client() as client, await client.dial(label) as dialler:
+        dialler.write(b"hello")
+        dialler.close()
+        async with await asyncio.wait_for(accepting, WAIT_SECONDS) as accepted:
+            assert await asyncio.wait_for(accepted.read(), WAIT_SECONDS) == b"hello"
+
+
 async def test_a_private_web_server_is_reached_through_a_dialled_stream(
     engine: Engine, connect: Connect, spawn: Spawn, nginx_upstream: Upstream, label: str
 ) -> None:
