@@ -12,7 +12,7 @@ import { INTEROP, lastLine, runCommand } from './command.ts';
 const PYTHON_MINOR_MIN = 11;
 const CHECK_MS = 30_000;
 const INSTALL_MS = 300_000;
-const SUITE_MS = 300_000;
+const SUITE_MS = 600_000;
 
 const REQUIREMENTS = join(INTEROP, 'requirements.txt');
 const VENV = join(INTEROP, '.venv');
