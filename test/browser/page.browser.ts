@@ -134,10 +134,13 @@ describe('the admin page', () => {
   test('says of a tunnel in words whether it works, and what failed', async (t) => {
     const engine = await startAdminEngine(t, { probes: { interval_seconds: 1 } });
     await engine.publish({ port: await freePort() }, { hostname: 'shop' });
+    const agent = await engine.connectAgent();
+    await agent.openTunnel({ name: 'database', publish: false });
     const { page, faults } = await enter(browser, engine, 'guest', 'viewer');
-    await goTo(page, 'Tunnels');
+    await page.getByRole('link', { name: '1 down' }).click({ timeout: 15_000 });
+    await page.getByText('1–1 of 1, of 2 in all').waitFor();
     const row = page.getByRole('row').filter({ hasText: 'shop.t.localhost' });
-    await row.getByText('down', { exact: true }).click({ timeout: 15_000 });
+    await row.getByText('down', { exact: true }).click();
     await row.getByText('could not reach the service').waitFor();
     await takePictures(page, 'tunnel-down');
     assert.deepEqual(faults, []);
