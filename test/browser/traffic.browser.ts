@@ -13,6 +13,7 @@ import { openBrowser, takePictures } from './page.ts';
 import { enter, goTo } from './visit.ts';
 
 const HOSTNAME = 'shop.t.localhost';
+const HOSTILE_TEXT = `<img src=x onerror=alert(1)>"'><script>alert(2)</script>`;
 const HOSTILE = '/<img%20src=x%20onerror=alert(1)>';
 
 let browser: Browser;
@@ -67,7 +68,8 @@ describe('the overview', () => {
 describe('records', () => {
   test('are found by filters that stay in the address, shown in full and exported', async (t) => {
     const { engine, visit } = await startShop(t);
-    await visit('/', '/page?token=hunter2', HOSTILE, '/missing');
+    await visit('/', '/page?token=hunter2', HOSTILE);
+    await fetchThrough(engine, HOSTNAME, '/missing', { headers: { 'user-agent': HOSTILE_TEXT } });
     await eventually(() => keptCount(engine) >= 4, 'records');
     const { page, faults } = await enter(browser, engine, 'owner');
     await goTo(page, 'Tunnels');
@@ -90,6 +92,8 @@ describe('records', () => {
     await page.getByRole('button', { name: 'Details' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByText('TLSv1.3').waitFor();
+    await dialog.getByText(HOSTILE_TEXT).waitFor();
+    assert.equal(await page.locator('dialog img, dialog script').count(), 0);
     await takePictures(page, 'record');
     await dialog.getByRole('button', { name: 'Close' }).click();
 
@@ -97,6 +101,13 @@ describe('records', () => {
     await page.getByRole('link', { name: 'CSV' }).click();
     const text = readFileSync(await (await downloading).path(), 'utf8');
     assert.equal(text.trim().split('\r\n').length, 2);
+    // A host that somebody else has written into the address.
+    await page.evaluate(
+      `location.hash = '#/records?host=' + encodeURIComponent(${JSON.stringify(HOSTILE_TEXT)})`,
+    );
+    await page.getByText('No record fits.').waitFor();
+    assert.equal(await page.getByLabel('Host').inputValue(), HOSTILE_TEXT);
+    assert.equal(await page.locator('main img, main script').count(), 0);
     await page.getByLabel('Status').fill('teapot');
     await page.getByRole('button', { name: 'Search' }).click();
     await page.getByRole('alert').getByText('must be a status').waitFor();
