@@ -17,6 +17,7 @@ import { enter, goTo } from './visit.ts';
 
 const DIRECTORY = fileURLToPath(new URL('../../docs/pictures', import.meta.url));
 const SIZE = { width: 1_000, height: 560 };
+const WIDE = { width: 1_180, height: 800 };
 // They are in the repository for good.
 const PICTURE_BYTES_MAX = 61_440;
 
@@ -26,11 +27,19 @@ before(async () => {
 });
 after(() => browser?.close());
 
-const takePicture = async (of: Page | Locator, name: string) => {
-  const picture = await of.screenshot();
+type Clip = { readonly x: number; readonly y: number; readonly width: number; readonly height: number };
+
+const takePicture = async (of: Page | Locator, name: string, clip?: Clip) => {
+  const picture = await of.screenshot({ ...(clip && { clip }) });
   assert.ok(picture.length <= PICTURE_BYTES_MAX, `${name} has ${picture.length} bytes`);
   mkdirSync(DIRECTORY, { recursive: true });
   writeFileSync(join(DIRECTORY, `${name}.png`), picture);
+};
+
+/** A page beside its navigation, in a window wide enough for tables; what is below `height` is left out. */
+const takeWidePicture = async (page: Page, name: string, height: number) => {
+  const { x = 0 } = (await page.locator('main').boundingBox()) ?? {};
+  await takePicture(page, name, { x, y: 0, width: WIDE.width - x, height });
 };
 
 /** Services behind agents: most answer, that of staging is down. */
@@ -50,7 +59,7 @@ const openTunnels = async (t: TestContext, engine: TestEngine) => {
     token: await engine.createToken('home server'),
     clientDetails: { agent: 'rstream', version: '1.28.2', os: 'linux', arch: 'arm64' },
   });
-  await home.openTunnel({ name: 'notes', publish: false });
+  return { home };
 };
 
 const visitShop = async (engine: TestEngine) => {
@@ -64,43 +73,47 @@ const visitShop = async (engine: TestEngine) => {
 test('pictures for the documentation', async (t) => {
   const engine = await startAdminEngine(
     t,
-    { probes: { interval_seconds: 1 } },
+    { probes: { interval_seconds: 1, deadline_seconds: 5 } },
     { clock: createHurriedClock(), hasConfigFile: true },
   );
   const authority = await createAuthority({ host: 'localhost', clock: createClock() });
   writeFileSync(join(engine.directory, 'ca.pem'), authority.caCertificate);
   writeFileSync(join(engine.directory, 'ca-key.pem'), authority.caKey);
-  await openTunnels(t, engine);
+  const { home } = await openTunnels(t, engine);
   const { page } = await enter(browser, engine, 'owner');
-  await page.setViewportSize({ width: 1_200, height: 760 });
+  await page.setViewportSize(WIDE);
   await visitShop(engine);
   await page.getByRole('link', { name: '1 down' }).waitFor({ timeout: 15_000 });
   await page.getByText(/^requests: .* now, [1-9].* at most/).waitFor();
-  await takePicture(page, 'overview');
+  await takeWidePicture(page, 'overview', 400);
+  await takePicture(page.locator('.charts'), 'charts');
 
-  await page.setViewportSize({ width: 1_200, height: 460 });
   await goTo(page, 'Tunnels');
   await page.getByText('down', { exact: true }).click();
   await page.getByText('could not reach the service').waitFor();
-  await takePicture(page, 'tunnels');
+  await page.evaluate('scrollTo(0, 0)');
+  await takeWidePicture(page, 'tunnels', 380);
+  await page.getByText('down', { exact: true }).click();
 
-  await page.setViewportSize({ ...SIZE, height: 700 });
+  await page.setViewportSize({ width: 900, height: 640 });
   await page.getByRole('link', { name: 'shop', exact: true }).click();
   await page.getByRole('heading', { name: 'shop', level: 1 }).waitFor();
   await takePicture(page, 'tunnel');
 
-  await page.setViewportSize({ width: 1_100, height: 620 });
+  await page.setViewportSize(WIDE);
   await goTo(page, 'Records');
   await page.getByText('/products').first().waitFor();
-  await takePicture(page, 'records');
+  await takeWidePicture(page, 'records', 520);
 
   await goTo(page, 'Policy');
   await page.getByLabel('Addresses and ranges').fill('192.0.2.0/24');
   await page.getByRole('button', { name: 'Try the draft' }).click();
   await page.getByText('ADDRESS_FORBIDDEN').first().waitFor();
   await page.evaluate("document.querySelector('.report').scrollIntoView()");
-  await takePicture(page, 'policy');
+  await takeWidePicture(page, 'policy', 520);
 
+  // It answers no probe, so it comes after the pictures of what works.
+  await home.openTunnel({ name: 'notes', publish: false });
   await page.setViewportSize(SIZE);
   await goTo(page, 'Tokens');
   await page.getByRole('button', { name: 'Revoke' }).first().click();
