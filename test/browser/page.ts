@@ -69,7 +69,7 @@ export const takePictures = async (page: Page, name: string): Promise<void> => {
   for (const [look, { colorScheme, viewport }] of Object.entries(LOOKS)) {
     await page.emulateMedia({ colorScheme });
     await page.setViewportSize(viewport);
-    await page.screenshot({ path: join(SCREENSHOTS, `${name}-${look}.png`) });
+    await page.screenshot({ path: join(SCREENSHOTS, `${name}-${look}.png`), fullPage: true });
     await assertAccessible(page);
     const width = await page.evaluate('document.documentElement.scrollWidth');
     assert.ok(Number(width) <= viewport.width, `${name} is wider than a ${look} window: ${width}`);

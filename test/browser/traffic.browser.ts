@@ -3,15 +3,17 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { after, before, describe, type TestContext, test } from 'node:test';
-import type { Browser, Page } from 'playwright-core';
-import { PASSWORD, startAdminEngine, withAdmins } from '../engine/ask-admin.ts';
+import type { Browser } from 'playwright-core';
+import { startAdminEngine } from '../engine/ask-admin.ts';
 import { fetchThrough, startRequest } from '../support/downstream.ts';
 import { type EngineOptions, startHttpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
 import { createHurriedClock } from '../support/hurried-clock.ts';
-import { openBrowser, openPage, takePictures } from './page.ts';
+import { openBrowser, takePictures } from './page.ts';
+import { enter, goTo } from './visit.ts';
 
 const HOSTNAME = 'shop.t.localhost';
+const HOSTILE_TEXT = `<img src=x onerror=alert(1)>"'><script>alert(2)</script>`;
 const HOSTILE = '/<img%20src=x%20onerror=alert(1)>';
 
 let browser: Browser;
@@ -19,22 +21,6 @@ before(async () => {
   browser = await openBrowser();
 });
 after(() => browser?.close());
-
-const logIn = async (engine: TestEngine, name: string, role: 'admin' | 'viewer' = 'admin') => {
-  const { link } = await withAdmins(engine, (admins) => admins.create({ name, role }));
-  const { page, faults } = await openPage(await browser.newContext({ acceptDownloads: true }));
-  await page.goto(`https://localhost:${engine.adminPort}/#link=${link.reveal()}`);
-  await page.getByLabel('Password').fill(PASSWORD);
-  await page.getByLabel('The same again').fill(PASSWORD);
-  await page.getByRole('button', { name: 'Set the password and log in' }).click();
-  await page.getByRole('heading', { name: 'Overview', level: 1 }).waitFor();
-  return { page, faults };
-};
-
-const goTo = async (page: Page, name: string) => {
-  await page.getByRole('link', { name, exact: true }).first().click();
-  await page.getByRole('heading', { name, level: 1 }).waitFor();
-};
 
 const startShop = async (
   t: TestContext,
@@ -58,7 +44,7 @@ const keptCount = ({ engine }: TestEngine) => engine.records?.search({ limit: 10
 describe('the overview', () => {
   test('draws what ran through under a strict policy, and says the same in words', async (t) => {
     const { engine, visit } = await startShop(t, {}, { clock: createHurriedClock() });
-    const { page, faults } = await logIn(engine, 'owner');
+    const { page, faults } = await enter(browser, engine, 'owner');
     for (let round = 0; round < 25; round += 1) {
       await visit('/', '/page', ...(round % 4 === 0 ? ['/missing', '/page', '/', '/page'] : []));
       await fetchThrough(engine, 'nobody.t.localhost', '/').catch(() => {});
@@ -82,11 +68,14 @@ describe('the overview', () => {
 describe('records', () => {
   test('are found by filters that stay in the address, shown in full and exported', async (t) => {
     const { engine, visit } = await startShop(t);
-    await visit('/', '/page?token=hunter2', HOSTILE, '/missing');
+    await visit('/', '/page?token=hunter2', HOSTILE);
+    await fetchThrough(engine, HOSTNAME, '/missing', { headers: { 'user-agent': HOSTILE_TEXT } });
     await eventually(() => keptCount(engine) >= 4, 'records');
-    const { page, faults } = await logIn(engine, 'owner');
+    const { page, faults } = await enter(browser, engine, 'owner');
     await goTo(page, 'Tunnels');
-    await page.getByRole('row').filter({ hasText: 'shop' }).getByRole('link', { name: 'Records' }).click();
+    await page.getByRole('link', { name: 'shop', exact: true }).click();
+    await page.getByRole('heading', { name: 'shop', level: 1 }).waitFor();
+    await page.getByRole('main').getByRole('link', { name: 'Records' }).click();
     await page.getByRole('heading', { name: 'Records', level: 1 }).waitFor();
     await page.getByText('onerror').waitFor();
     assert.equal(await page.locator('main img, main script').count(), 0);
@@ -103,6 +92,8 @@ describe('records', () => {
     await page.getByRole('button', { name: 'Details' }).click();
     const dialog = page.getByRole('dialog');
     await dialog.getByText('TLSv1.3').waitFor();
+    await dialog.getByText(HOSTILE_TEXT).waitFor();
+    assert.equal(await page.locator('dialog img, dialog script').count(), 0);
     await takePictures(page, 'record');
     await dialog.getByRole('button', { name: 'Close' }).click();
 
@@ -110,6 +101,13 @@ describe('records', () => {
     await page.getByRole('link', { name: 'CSV' }).click();
     const text = readFileSync(await (await downloading).path(), 'utf8');
     assert.equal(text.trim().split('\r\n').length, 2);
+    // A host that somebody else has written into the address.
+    await page.evaluate(
+      `location.hash = '#/records?host=' + encodeURIComponent(${JSON.stringify(HOSTILE_TEXT)})`,
+    );
+    await page.getByText('No record fits.').waitFor();
+    assert.equal(await page.getByLabel('Host').inputValue(), HOSTILE_TEXT);
+    assert.equal(await page.locator('main img, main script').count(), 0);
     await page.getByLabel('Status').fill('teapot');
     await page.getByRole('button', { name: 'Search' }).click();
     await page.getByRole('alert').getByText('must be a status').waitFor();
@@ -118,7 +116,7 @@ describe('records', () => {
 
   test('that are not kept are missed in words', async (t) => {
     const { engine } = await startShop(t, { records: { enabled: false } });
-    const { page, faults } = await logIn(engine, 'owner');
+    const { page, faults } = await enter(browser, engine, 'owner');
     await goTo(page, 'Records');
     await page.getByText('Set records.enabled').waitFor();
     await takePictures(page, 'records-off');
@@ -136,7 +134,7 @@ describe('the policy', () => {
     const [response] = await once(running, 'response');
     response.on('error', () => {}).resume();
     await eventually(() => keptCount(engine) >= 2, 'records');
-    const { page, faults } = await logIn(engine, 'owner');
+    const { page, faults } = await enter(browser, engine, 'owner');
     await goTo(page, 'Policy');
     await takePictures(page, 'policy');
     await page.getByLabel('Addresses and ranges').fill('nonsense');
@@ -166,7 +164,7 @@ describe('the policy', () => {
 
   test('can be tried by a viewer, who is offered no saving', async (t) => {
     const { engine } = await startShop(t, {}, { hasConfigFile: true });
-    const { page, faults } = await logIn(engine, 'guest', 'viewer');
+    const { page, faults } = await enter(browser, engine, 'guest', 'viewer');
     await goTo(page, 'Policy');
     await page.getByLabel('Publish only tunnels').check();
     await page.getByRole('button', { name: 'Try the draft' }).click();

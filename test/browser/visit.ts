@@ -33,6 +33,6 @@ export const enter = async (...who: Parameters<typeof openLink>) => {
 };
 
 export const goTo = async (page: Page, name: string) => {
-  await page.getByRole('link', { name, exact: true }).click();
+  await page.getByRole('navigation').getByRole('link', { name, exact: true }).click();
   await page.getByRole('heading', { name, level: 1 }).waitFor();
 };

@@ -27,7 +27,9 @@ const rowFrom = ({ number, at, actor, action, object, name, origin, result }: En
     number,
     <Time key="at" of={at} />,
     actor,
-    <code key="action">{action}</code>,
+    <code key="action" class="nowrap">
+      {action}
+    </code>,
     <>
       {name} <span class="quiet">{object}</span>
     </>,

@@ -62,6 +62,9 @@ export interface Inventory {
   readonly tunnels: ReadonlyMap<string, Tunnel>;
 }
 
+/** The word by which the list of tunnels finds those of a state, as it finds labels by `key=value`. */
+export const wordOfTruth = (state: Truth['state']): string => `works=${state}`;
+
 interface Changes<Item> {
   readonly came: readonly Item[];
   readonly gone: readonly string[];

@@ -7,6 +7,7 @@
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { Page } from './api.ts';
 import type { Sorting } from './parts.tsx';
+import { filterInAddress } from './place.ts';
 import { S } from './strings.ts';
 
 /** Jumps to the filter at `/`, as lists do elsewhere. */
@@ -91,9 +92,11 @@ const compare = (a: string | number, b: string | number): number =>
 /** Filter, order and page of a list that is there as a whole. Entries hold every word of the filter, in any order. */
 export const useBrowser = <Item extends { readonly id: string }>({ name, textOf, sorts }: Browsing<Item>) => {
   const offered = Object.keys(sorts);
-  const [{ filter, by, isDown, start: wantedStart }, setView] = useState<View>(
-    views.get(name) ?? { filter: '', by: offered[0] ?? '', isDown: false, start: 0 },
-  );
+  const [{ filter, by, isDown, start: wantedStart }, setView] = useState<View>(() => {
+    const before = views.get(name) ?? { filter: '', by: offered[0] ?? '', isDown: false, start: 0 };
+    const wanted = filterInAddress();
+    return wanted === undefined ? before : { ...before, filter: wanted, start: 0 };
+  });
   const change = (part: Partial<View>) =>
     setView((before) => {
       const view = { ...before, start: 0, ...part };

@@ -13,13 +13,17 @@ import { S } from './strings.ts';
 /** 2026-01-02T03:04:05.678Z as people read it. */
 const inUtc = (instant: string): string => `${instant.slice(0, 19).replace('T', ' ')} UTC`;
 
+/** As people of this place read it. */
+export const inLocalZone = (instant: string): string =>
+  new Date(instant).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+
 /** In the local zone; UTC on hover. */
 export const Time = ({ of }: { of: string | undefined }) =>
   of === undefined ? (
     <span>{S.never}</span>
   ) : (
     <time dateTime={of} title={inUtc(of)}>
-      {new Date(of).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' })}
+      {inLocalZone(of)}
     </time>
   );
 

@@ -1,5 +1,5 @@
 /** What a draft of the policy would do. */
-import { Notice, Table, Time } from './parts.tsx';
+import { inLocalZone, Notice, Table, Time } from './parts.tsx';
 import { S } from './strings.ts';
 
 interface Group {
@@ -86,9 +86,7 @@ const Past = ({ records }: { records: NonNullable<Report['records']> }) => {
   return (
     <>
       <p class="quiet">
-        {since
-          ? S.policy.lookedAt(looked_at, new Date(since).toLocaleString(), is_cut)
-          : S.policy.lookedAtNone}
+        {since ? S.policy.lookedAt(looked_at, inLocalZone(since), is_cut) : S.policy.lookedAtNone}
       </p>
       <h3>
         {S.policy.cutOff} ({cut_off.count.toLocaleString()})

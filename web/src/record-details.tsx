@@ -26,8 +26,8 @@ const textOf = (name: string, value: string | number | boolean): string => {
 
 export const RecordDetails = ({ record, onClose }: { record: FoundRecord; onClose: () => void }) => (
   <Dialog title={`${record.host ?? S.records.kinds[record.kind]}`} onClose={onClose}>
-    <p>
-      <button type="button" onClick={onClose}>
+    <p class="corner">
+      <button type="button" class="small" onClick={onClose}>
         {S.records.close}
       </button>
     </p>

@@ -11,14 +11,14 @@ export const TRAFFIC = {
     status: 'Status',
     statusHint: '404 or 4xx',
     reason: 'How it ended',
-    reasonHint: 'complete, reset, a code',
+    reasonHint: 'reset, or a code',
     decision: 'Firewall',
     decisions: { '': 'any', allowed: 'allowed', denied: 'denied' },
     address: 'Address',
     tunnel: 'Tunnel',
     tunnelHint: 'name or id',
     q: 'Text',
-    qHint: 'path, user agent, error id …',
+    qHint: 'path, error id …',
     from: 'From',
     until: 'Until',
     exportAs: 'Export as',
@@ -155,7 +155,17 @@ export const TRAFFIC = {
     saved: 'Saved, and in force.',
     confirm: 'Save this policy?',
     consequence: (records: number, tunnels: number, connections: number) =>
-      `At once ${counted(connections, 'running connection')} will end and ${counted(tunnels, 'open tunnel')} let nobody in any more; of the last week ${counted(records, 'request')} or raw streams would have been refused. The file as it is now stays beside it as .bak.`,
+      [
+        connections > 0 && `At once ${counted(connections, 'running connection')} will end.`,
+        tunnels > 0 && `${counted(tunnels, 'open tunnel')} will let nobody in any more.`,
+        records > 0 &&
+          `Of the last week, ${records === 1 ? '1 request or raw stream' : `${records.toLocaleString()} requests or raw streams`} would have been refused.`,
+        connections + tunnels + records === 0 &&
+          'Nobody of the last week, and nothing that runs, is cut off.',
+        'The file as it is now stays beside it as .bak.',
+      ]
+        .filter(Boolean)
+        .join(' '),
   },
   charts: {
     title: 'Traffic',

@@ -77,6 +77,7 @@ export const S = {
       applications: 'live applications',
       certificates: 'live client certificates',
     },
+    unwell: (count: number, state: string) => `${count} ${state}`,
     expiries: 'Expires within 30 days',
     noExpiries: 'Nothing expires within 30 days.',
     expired: 'expired',

@@ -27,11 +27,14 @@ const Failure = ({ truth: { last_proof_at = '', last_failure } }: { truth: Truth
 
 export const TruthLight = ({ truth }: { truth: Truth | undefined }) =>
   truth === undefined ? null : (
-    <details class="truth">
+    // One at a time: in a list they lie over the rows below.
+    <details class="truth" name="truth">
       <summary>
         <span class={`chip ${COLOURS[truth.state]}`}>{S.truth[truth.state]}</span>
       </summary>
-      <Proof truth={truth} />
-      <Failure truth={truth} />
+      <div class="proof">
+        <Proof truth={truth} />
+        <Failure truth={truth} />
+      </div>
     </details>
   );

@@ -25,7 +25,7 @@ const demandsOf = (tunnel: Tunnel) => ({
 });
 
 const factsOf = (tunnel: Tunnel) => ({
-  [T.works]: <TruthLight truth={tunnel.truth} />,
+  ...(tunnel.truth && { [T.works]: <TruthLight truth={tunnel.truth} /> }),
   [T.id]: <code>{tunnel.id}</code>,
   [T.kind]: [tunnel.type, tunnel.protocol, tunnel.http_version].filter(Boolean).join(', '),
   [T.labels]: tunnel.labels && Object.keys(tunnel.labels).length > 0 ? <Labels of={tunnel.labels} /> : T.none,

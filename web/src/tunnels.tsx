@@ -1,6 +1,6 @@
 /** Tunnels: what is open right now, who gets in, and how to close it. */
 import { useState } from 'preact/hooks';
-import type { Tunnel } from './inventory.ts';
+import { type Tunnel, wordOfTruth } from './inventory.ts';
 import { useBrowser } from './list.tsx';
 import { useInventory } from './live.ts';
 import type { PageProps } from './pages.tsx';
@@ -23,8 +23,9 @@ const SORTS = {
 
 const textOf = (tunnel: Tunnel): string => {
   const labels = Object.entries(tunnel.labels ?? {}).map(([key, value]) => `${key}=${value}`);
-  const { id, name, agent, address } = tunnel;
-  return [id, name, addressOf(tunnel), agent, address, ...labels].join('\n');
+  const { id, name, agent, address, truth } = tunnel;
+  const works = truth && wordOfTruth(truth.state);
+  return [id, name, addressOf(tunnel), agent, address, works, ...labels].join('\n');
 };
 
 export const TunnelsPage = (props: PageProps) =>
