@@ -39,7 +39,7 @@ const takePicture = async (of: Page | Locator, name: string, clip?: Clip) => {
 /** A page beside its navigation, in a window wide enough for tables; what is below `height` is left out. */
 const takeWidePicture = async (page: Page, name: string, height: number) => {
   const { x = 0 } = (await page.locator('main').boundingBox()) ?? {};
-  await takePicture(page, name, { x, y: 0, width: WIDE.width - x, height });
+  await takePicture(page, name, { x, y: 0, width: (page.viewportSize() ?? WIDE).width - x, height });
 };
 
 /** Services behind agents: most answer, that of staging is down. */
@@ -88,11 +88,13 @@ test('pictures for the documentation', async (t) => {
   await takeWidePicture(page, 'overview', 400);
   await takePicture(page.locator('.charts'), 'charts');
 
+  await page.setViewportSize({ ...WIDE, width: 1_280 });
   await goTo(page, 'Tunnels');
+  await page.getByRole('button', { name: 'Works' }).click();
   await page.getByText('down', { exact: true }).click();
   await page.getByText('could not reach the service').waitFor();
   await page.evaluate('scrollTo(0, 0)');
-  await takeWidePicture(page, 'tunnels', 380);
+  await takeWidePicture(page, 'tunnels', 330);
   await page.getByText('down', { exact: true }).click();
 
   await page.setViewportSize({ width: 900, height: 640 });

@@ -60,7 +60,7 @@ export const OverviewPage = () => {
               {Object.entries(S.overview.counts).map(([key, text]) => (
                 <div class="card" key={key}>
                   <strong>{counts[key as keyof Overview['counts']]}</strong>
-                  <span class="quiet">{text}</span>{' '}
+                  <span class="quiet">{text}</span>
                   {key === 'tunnels' && inventory && <Unwell tunnels={inventory.tunnels} />}
                 </div>
               ))}

@@ -91,7 +91,7 @@ export const S = {
     byName: 'dialled by agents',
     open: 'anyone',
     tokenAuth: 'token',
-    mtls: 'client certificate',
+    mtls: 'certificate',
     addresses: 'addresses',
     countries: 'countries',
     close: 'Close',
