@@ -8,222 +8,21 @@
 import { z } from 'zod';
 import { LIMITS } from '../base/limits.ts';
 import { LOG_LEVELS } from '../base/log.ts';
-import { Secret } from '../base/secret.ts';
-import { webhookFilterProblem, webhookSecretProblem, webhookUrlProblem } from '../base/webhook.ts';
 import {
-  adminHostProblem,
-  countryProblem,
-  coversEverything,
-  headerNameProblem,
-  hostProblem,
-  isLoopback,
-  listenAddressProblem,
-  listenHostProblem,
-  portRangeProblem,
-  publishedProtocolProblem,
-  rangeProblem,
-  trustedRangeProblem,
-} from './text-rules.ts';
-
-/** A text in which `problemOf` finds nothing wrong. */
-const textWith = (problemOf: (text: string) => string | undefined) =>
-  z
-    .string()
-    .min(1)
-    .superRefine((text, context) => {
-      const message = problemOf(text);
-      if (message) context.addIssue({ code: 'custom', message });
-    });
-
-const listenAddress = () => textWith(listenAddressProblem);
-const proxyRanges = () => z.array(textWith(trustedRangeProblem)).default([]).readonly();
-const filePath = () => textWith((text) => (text.includes('\0') ? 'must be a path' : undefined));
-const seconds = (min: number, max: number) => z.int().min(min).max(max);
-const secret = (bytesMin: number) =>
-  textWith((text) => {
-    if (text === PLACEHOLDER) return PLACEHOLDER_PROBLEM;
-    return Buffer.byteLength(text) < bytesMin ? `must be at least ${bytesMin} bytes long` : undefined;
-  }).transform((text) => new Secret(text));
-
-// Everybody can read it, so it is refused wherever it is left in place.
-const PLACEHOLDER = 'change-me';
-const PLACEHOLDER_PROBLEM = 'is the example of the documentation: set a secret of your own';
-
-/** True, and a switch only so that configurations of the official engine load unchanged. */
-const alwaysTrue = (message: string) =>
-  z
-    .boolean()
-    .refine((isOn) => isOn, message)
-    .default(true);
-
-const section = <Shape extends z.ZodRawShape>(doc: string, shape: Shape) =>
-  z.strictObject(shape).readonly().meta({ doc });
-
-// Rules between settings also run when one of them has a fault of its own: the operator is told everything at once.
-const always = { when: ({ value }: { value: unknown }) => typeof value === 'object' && value !== null };
-
-const jwt = z
-  .strictObject({
-    enabled: z
-      .boolean()
-      .default(true)
-      .meta({ doc: 'Accept HS256 JWTs that are signed with token_jwt_secret.' }),
-    token_jwt_secret: secret(LIMITS.jwtSecretBytesMin).optional().meta({
-      doc: 'Shared secret of these JWTs; without it only tokens that this engine has issued are accepted.',
-      secret: true,
-      example: PLACEHOLDER,
-    }),
-  })
-  .superRefine(({ enabled, token_jwt_secret }, context) => {
-    const message = 'must not be set while auth.jwt.enabled is false: remove one of the two';
-    if (enabled === false && token_jwt_secret !== undefined)
-      context.addIssue({ code: 'custom', path: ['token_jwt_secret'], message });
-  }, always)
-  .readonly()
-  .meta({ doc: 'Tokens that another program signs.' });
-
-const prometheus = z
-  .strictObject({
-    enabled: z
-      .boolean()
-      .default(false)
-      .meta({ doc: 'Serve metrics over plain HTTP, on a listener of their own.' }),
-    listen_addr: listenAddress().default('127.0.0.1:9090').meta({
-      doc: 'Address of the metrics listener; one that other machines can reach needs bearer_token.',
-    }),
-    path: textWith((text) => (/^[\w/.~-]+$/.test(text) ? undefined : 'must be the path of a URL'))
-      .overwrite((text) => (text.startsWith('/') ? text : `/${text}`))
-      .default('/metrics')
-      .meta({ doc: 'Path of the metrics; a missing leading slash is added.' }),
-    bearer_token: secret(1).optional().meta({
-      doc: 'Token that a scraper sends as `Authorization: Bearer`.',
-      secret: true,
-      example: PLACEHOLDER,
-    }),
-  })
-  .superRefine(({ listen_addr, bearer_token }, context) => {
-    const isOpen = typeof listen_addr === 'string' && !isLoopback(listen_addr);
-    if (isOpen && bearer_token === undefined)
-      context.addIssue({
-        code: 'custom',
-        path: ['bearer_token'],
-        message: 'is required because other machines can reach metrics.prometheus.listen_addr',
-      });
-  }, always)
-  .readonly()
-  .meta({ doc: 'Metrics in the format of Prometheus.' });
-
-const policy = z
-  .strictObject({
-    require_authentication: z.boolean().default(false).meta({
-      doc: 'Refuse to publish tunnels that ask for no authentication; TCP and TLS passthrough cannot have any.',
-    }),
-    published_protocols: z
-      .array(textWith(publishedProtocolProblem))
-      .readonly()
-      .default(['http', 'tls', 'tcp'])
-      .meta({
-        doc: 'Protocols that tunnels may be published with: http, tls and tcp; an empty list publishes none.',
-      }),
-    tls_min_version: z.enum(['tls1.2', 'tls1.3']).optional().meta({
-      doc: 'Lowest TLS version that any published tunnel is served with; refuses those whose TLS the engine does not end.',
-      example: 'tls1.3',
-    }),
-    post_quantum: z.enum(['optional', 'require']).default('optional').meta({
-      doc: 'With require, published tunnels are served only over a key exchange that a quantum computer cannot break.',
-    }),
-    trusted_ips: z
-      .array(textWith(rangeProblem))
-      .readonly()
-      .default([])
-      .meta({
-        doc: 'Addresses and CIDR ranges that may reach published tunnels, besides what each tunnel asks for; empty for all.',
-        example: ['192.0.2.0/24'],
-      }),
-    geoip: z
-      .array(textWith(countryProblem).toUpperCase())
-      .readonly()
-      .default([])
-      .meta({
-        doc: 'Countries that may reach published tunnels, besides what each tunnel asks for; empty for all; needs geoip.database.',
-        example: ['FR', 'DE'],
-      }),
-    allow_any: z
-      .boolean()
-      .default(false)
-      .meta({ doc: 'Accept 0.0.0.0/0 and ::/0 as trusted IPs, which is often a slip.' }),
-  })
-  .superRefine(({ trusted_ips, allow_any }, context) => {
-    if (allow_any === true || !Array.isArray(trusted_ips)) return;
-    const message = 'covers every address: set policy.allow_any to true if that is meant';
-    for (const [index, range] of trusted_ips.entries())
-      if (typeof range === 'string' && coversEverything(range))
-        context.addIssue({ code: 'custom', path: ['trusted_ips', index], message });
-  }, always)
-  .readonly()
-  .meta({
-    doc: 'What binds every published tunnel, whatever its agent asks for; private tunnels are not concerned.',
-  });
-
-const geoip = section('Countries of downstreams.', {
-  database: filePath().optional().meta({
-    doc: 'MaxMind file (.mmdb) with countries, such as GeoLite2-Country, read again when it changes; tunnels may then ask for geoip.',
-    example: '/var/lib/GeoIP/GeoLite2-Country.mmdb',
-    file: true,
-  }),
-});
-
-const webhookEndpoint = z
-  .strictObject({
-    name: z.string().min(1).max(LIMITS.webhookNameCharsMax),
-    url: z.string(),
-    secret: textWith((text) => (text === PLACEHOLDER ? PLACEHOLDER_PROBLEM : webhookSecretProblem(text)))
-      .transform((text) => new Secret(text))
-      .meta({ secret: true }),
-    events: z.array(textWith(webhookFilterProblem)).min(1).max(LIMITS.webhookFiltersMax).readonly(),
-  })
-  .readonly();
-
-const webhooks = z
-  .strictObject({
-    endpoints: z
-      .array(webhookEndpoint)
-      .max(LIMITS.webhooksMax)
-      .readonly()
-      .optional()
-      .meta({
-        doc: 'Who is told of what: a name, an https address, the secret that signs (whsec_ and 32 characters or more), and events such as client.* or stream.failed (docs/webhooks.md); the Admin API makes others.',
-        example: [
-          {
-            name: 'operations',
-            url: 'https://hooks.example.com/rstream',
-            secret: PLACEHOLDER,
-            events: ['tunnel.*', 'stream.failed'],
-          },
-        ],
-      }),
-    allow_private: z.boolean().default(false).meta({
-      doc: 'Send webhooks to private, link-local and loopback addresses as well, to loopback also without TLS; whoever may make webhooks can then reach them.',
-    }),
-    path: filePath().default('webhooks.db').meta({
-      doc: 'SQLite file of webhooks and their deliveries, made with the first webhook; it holds their secrets.',
-      file: true,
-    }),
-  })
-  .superRefine(({ endpoints, allow_private }, context) => {
-    if (!Array.isArray(endpoints)) return;
-    const issue = (index: number, name: string, message: string) =>
-      context.addIssue({ code: 'custom', path: ['endpoints', index, name], message });
-    for (const [index, endpoint] of endpoints.entries()) {
-      const url = endpoint?.url;
-      const problem = typeof url === 'string' ? webhookUrlProblem(url, allow_private === true) : undefined;
-      if (problem) issue(index, 'url', problem);
-      if (endpoints.findIndex((other) => other?.name === endpoint?.name) < index)
-        issue(index, 'name', 'is the name of another webhook');
-    }
-  }, always)
-  .readonly()
-  .meta({ doc: 'HTTP requests by which the engine tells others what happens.' });
+  always,
+  alwaysTrue,
+  filePath,
+  listenAddress,
+  PLACEHOLDER,
+  proxyRanges,
+  seconds,
+  secret,
+  section,
+  textWith,
+} from './kinds.ts';
+import { geoip, jwt, policy } from './schema-access.ts';
+import { inspector, metrics, probes, records, webhooks } from './schema-observing.ts';
+import { adminHostProblem, hostProblem, listenHostProblem, portRangeProblem } from './text-rules.ts';
 
 /** The schema. Read it by load.ts, which also brings missing sections, the environment and the directory. */
 export const configSchema = z
@@ -352,69 +151,10 @@ export const configSchema = z
       }),
       ca_key_file: filePath().default('ca-key.pem').meta({ doc: 'Key of the local CA.', file: true }),
     }),
-    metrics: section('What the engine tells about itself.', { prometheus }),
-    records: section('What happened to each request and stream: kept in a database, and told to the log.', {
-      enabled: z.boolean().default(true).meta({
-        doc: 'Keep records: address, host, path without query, status, times, bytes, and who ended it. A busy engine keeps 512 a second, failures first.',
-      }),
-      path: filePath().default('records.db').meta({ doc: 'SQLite file of the records.', file: true }),
-      max_rows: z.int().min(1_000).max(100_000_000).default(100_000).meta({
-        doc: 'The oldest records are removed when there are more; one takes about 400 bytes.',
-      }),
-      max_age_days: z
-        .int()
-        .min(1)
-        .max(3_650)
-        .default(30)
-        .meta({ doc: 'Records that are older are removed.' }),
-      log: z.enum(['off', 'debug', 'info']).default('debug').meta({
-        doc: 'Log level of the line about each request and stream that went well; what fails is always told.',
-      }),
-    }),
-    probes: section(
-      'Whether tunnels work, by proof: bytes that came from their service, or the answer to a probe where none come.',
-      {
-        enabled: z.boolean().default(true).meta({
-          doc: 'Probe idle tunnels and tell what is known of each. An HTTP service gets `HEAD /`, or GET of the path in the label rstream.probe-path of its tunnel; any other gets a connection that is closed without a byte.',
-        }),
-        interval_seconds: seconds(1, 3_600).default(60).meta({
-          doc: 'Probe a tunnel when nothing has come from its service for this long at the most, and half of it at the least. The first probe of a published HTTP tunnel comes within two seconds, that of any other after one to two intervals. A proof that is twice as old makes it suspect.',
-        }),
-        deadline_seconds: seconds(1, 60).default(10).meta({
-          doc: 'Wait for the answer to a probe. Three failures in a row are down.',
-        }),
-      },
-    ),
-    inspector: section(
-      'The inspector, by which an admin captures whole exchanges of a tunnel for a while, in memory, and sends one again.',
-      {
-        enabled: z.boolean().default(false).meta({
-          doc: 'Let admins inspect tunnels: they then see what people send and get, bodies included.',
-        }),
-        exchanges_max: z.int().min(1).max(10_000).default(200).meta({
-          doc: 'Exchanges that are kept of one tunnel; the oldest make room.',
-        }),
-        body_bytes_max: z.int().min(0).max(16_777_216).default(65_536).meta({
-          doc: 'Bytes that are kept of each body, from its beginning.',
-        }),
-        memory_bytes_max: z
-          .int()
-          .min(1_048_576)
-          .max(2 ** 34)
-          .default(67_108_864)
-          .meta({
-            doc: 'Memory for everything that is captured; the oldest exchanges of all tunnels make room.',
-          }),
-        redact_headers: z
-          .array(textWith(headerNameProblem).toLowerCase())
-          .default([])
-          .readonly()
-          .meta({
-            doc: 'Further headers whose values are never kept; authorization, proxy-authorization, cookie, set-cookie, x-api-key and whatever is named like a token or a secret are not in any case.',
-            example: ['x-internal-user'],
-          }),
-      },
-    ),
+    metrics,
+    records,
+    probes,
+    inspector,
     webhooks,
     timeouts: section('How long the engine waits, in seconds.', {
       stream_request_seconds: seconds(1, 300).default(30).meta({
