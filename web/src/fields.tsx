@@ -1,4 +1,5 @@
 /** The fields of forms, each with its label. */
+import { useState } from 'preact/hooks';
 
 export const Field = ({
   label,
@@ -45,3 +46,45 @@ export const Choice = ({
     </select>
   </label>
 );
+
+/** A box for all, `all` in the form; without its tick a box for each, by `name`. */
+export const AllOrSome = ({
+  label,
+  allLabel,
+  name,
+  options,
+  isAll: isAllBefore = false,
+  isChosen,
+}: {
+  label: string;
+  allLabel: string;
+  name: string;
+  /** What each is called, by its value. */
+  options: Readonly<Record<string, string>>;
+  isAll?: boolean;
+  /** Which have their tick at first; none if not given. */
+  isChosen?: (value: string) => boolean;
+}) => {
+  const [isAll, setAll] = useState(isAllBefore);
+  return (
+    <fieldset>
+      <legend>{label}</legend>
+      <label class="check">
+        <input
+          type="checkbox"
+          name="all"
+          checked={isAll}
+          onChange={({ currentTarget }) => setAll(currentTarget.checked)}
+        />
+        {allLabel}
+      </label>
+      {!isAll &&
+        Object.entries(options).map(([value, text]) => (
+          <label class="check" key={value}>
+            <input type="checkbox" name={name} value={value} defaultChecked={isChosen?.(value) ?? false} />
+            {text}
+          </label>
+        ))}
+    </fieldset>
+  );
+};

@@ -1,40 +1,17 @@
 /** The form that makes a credential: what it is for, what it may do, and until when. */
 import type { ComponentChildren } from 'preact';
-import { useState } from 'preact/hooks';
 import { ask } from './api.ts';
 import type { Made } from './credentials.tsx';
-import { Choice, Field } from './fields.tsx';
+import { AllOrSome, Choice, Field } from './fields.tsx';
 import { ActionForm } from './parts.tsx';
 import { S } from './strings.ts';
 
 const C = S.credentials;
 
-const PermissionFields = ({ offered }: { offered: readonly string[] }) => {
-  const [isAll, setAll] = useState(true);
-  return (
-    <fieldset>
-      <legend>{C.permissions}</legend>
-      <label class="check">
-        <input
-          type="checkbox"
-          name="all"
-          checked={isAll}
-          onChange={({ currentTarget }) => setAll(currentTarget.checked)}
-        />
-        {C.everything}
-      </label>
-      {!isAll &&
-        offered.map((permission) => (
-          <label class="check" key={permission}>
-            <input type="checkbox" name="permission" value={permission} />
-            {C.permission[permission]}
-          </label>
-        ))}
-    </fieldset>
-  );
-};
-
 const AGENT_PERMISSIONS = Object.keys(C.permission).filter((permission) => permission !== 'engine.admin');
+
+const wordsFor = (permissions: readonly string[]) =>
+  Object.fromEntries(permissions.map((permission) => [permission, C.permission[permission] ?? permission]));
 
 const orderFrom = (form: FormData) => {
   const days = Number(form.get('expiry') ?? 0);
@@ -77,7 +54,13 @@ export const MakeForm = (props: MakeFormProps) => {
       }
     >
       <Field label={C.name} hint={C.nameHint} name="name" autoComplete="off" />
-      <PermissionFields offered={offered} />
+      <AllOrSome
+        label={C.permissions}
+        allLabel={C.everything}
+        name="permission"
+        options={wordsFor(offered)}
+        isAll
+      />
       {hasExpiry && <Choice label={C.expires} name="expiry" options={C.expiry} />}
       {children}
     </ActionForm>

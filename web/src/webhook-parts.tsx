@@ -1,6 +1,5 @@
 /** What the list of webhooks and the page of one share: their shape, their form, their state, and the secret that is shown once. */
-import { useState } from 'preact/hooks';
-import { Field } from './fields.tsx';
+import { AllOrSome, Field } from './fields.tsx';
 import { ActionForm, Notice } from './parts.tsx';
 import { Copyable, ShownOnce } from './shown-once.tsx';
 import { S } from './strings.ts';
@@ -70,36 +69,6 @@ export const Configured = ({ of }: { of: Webhook }) =>
     </span>
   ) : null;
 
-const EventFields = ({ before }: { before: readonly string[] }) => {
-  const [isAll, setAll] = useState(before.includes(ALL));
-  return (
-    <fieldset>
-      <legend>{T.events}</legend>
-      <label class="check">
-        <input
-          type="checkbox"
-          name="all"
-          checked={isAll}
-          onChange={({ currentTarget }) => setAll(currentTarget.checked)}
-        />
-        {T.everything}
-      </label>
-      {!isAll &&
-        EVENTS.map((event) => (
-          <label class="check" key={event}>
-            <input
-              type="checkbox"
-              name="event"
-              value={event}
-              defaultChecked={before.some((filter) => filter !== ALL && isIn(filter, event))}
-            />
-            {wordsOf(event)}
-          </label>
-        ))}
-    </fieldset>
-  );
-};
-
 /** A group that was asked for and is still wanted whole stays one: it may get more events with another version. */
 const eventsFrom = (form: FormData, before: readonly string[]): readonly string[] => {
   if (form.get('all') === 'on') return [ALL];
@@ -152,7 +121,14 @@ export const WebhookForm = ({
         maxLength={URL_CHARS_MAX}
         defaultValue={before?.url ?? ''}
       />
-      <EventFields before={events} />
+      <AllOrSome
+        label={T.events}
+        allLabel={T.everything}
+        name="event"
+        options={T.event}
+        isAll={events.includes(ALL)}
+        isChosen={(event) => events.some((filter) => filter !== ALL && isIn(filter, event))}
+      />
     </ActionForm>
   );
 };
