@@ -5,7 +5,14 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { fetchThrough } from '../support/downstream.ts';
 import { startHttpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
-import { connectAsker, HOSTNAME, requestText, startPublished } from './http-upstream.ts';
+import {
+  answerText,
+  connectAsker,
+  HOSTNAME,
+  requestText,
+  startPublished,
+  startScriptedUpstream,
+} from './http-upstream.ts';
 import { publishAs, startHttp2Upstream } from './switch-ends.ts';
 
 const WARM = LIMITS.warmStreamsPerTunnel;
@@ -68,6 +75,22 @@ describe('an upstream that ends each connection with its answer', () => {
     await eventually(() => upstream.open.size === 0, 'every answer has ended its connection');
     assert.equal(upstream.madeCount(), BUSY - 1);
   });
+});
+
+// A server that waits for the first request of a connection no longer than half a minute, like the one in the official Java client.
+test('a stream that was kept ready, and that its upstream closes as the request comes, is asked again', async (t) => {
+  let lastCount = 0;
+  const upstream = await startScriptedUpstream(t, (head, socket) => {
+    if (!head.includes(' /last')) return void socket.end(answerText('x'));
+    lastCount += 1;
+    if (lastCount > 1) socket.end(answerText('x'));
+    else socket.destroy();
+  });
+  const engine = await startPublished(t, upstream);
+  await fetchMany(engine, BUSY);
+  await eventually(() => engine.engine.counts().pooled === WARM, 'streams are ready');
+  assert.equal((await fetchThrough(engine, HOSTNAME, '/last')).status, 200);
+  assert.equal(lastCount, 2);
 });
 
 describe('dials', () => {
