@@ -178,7 +178,11 @@ const systemRouter = ({ isDraining }: ApiNeeds): Router => {
   router.get('/healthz', (ctx) => {
     ctx.body = { status: 'ok' };
   });
-  router.get('/readyz', (ctx) => {
+  // Below /api in the official SDK's words: `rstream doctor` asks here before all else, and takes any other status for ill.
+  router.get('/api/health/live', (ctx) => {
+    ctx.body = { status: 'live' };
+  });
+  router.get(['/readyz', '/api/health/ready'], (ctx) => {
     ctx.status = isDraining() ? 503 : 200;
     ctx.body = { status: isDraining() ? 'draining' : 'ready' };
   });

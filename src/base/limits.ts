@@ -82,6 +82,8 @@ export const LIMITS = {
   goodbyeMsMax: 1_000,
   /** An agent that closes its channel gets this long to read the answer. */
   channelCloseMsMax: 5_000,
+  /** Of these, it is left to end the connection first for so long: what it is writing would find a closed one. Below goodbyeMsMax. */
+  channelEndPatienceMs: 500,
 
   /** Dial requests in flight on one control channel (protocol.md 0.1): every client copes with 256. */
   dialRequestsInFlightMax: 128,

@@ -99,7 +99,7 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
       sayFarewell(socket, clock);
     } catch (thrown) {
       const error = reportRefusal(needs, thrown, { remote }, 'agent connection refused');
-      sayFarewell(socket, clock, refusalOf(message, error));
+      sayFarewell(socket, clock, { last: refusalOf(message, error) });
     }
   };
 

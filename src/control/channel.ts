@@ -3,7 +3,7 @@
  *
  * Flow: control/session.ts sends and is called with what arrives; it alone knows what messages mean.
  * Invariant: any byte of the agent is a sign of life; after `close` or `destroy` nothing is delivered and nothing is sent.
- * Limits: channelQueuedBytesMax unsent bytes, and the silence that the session allows.
+ * Limits: channelQueuedBytesMax unsent bytes, channelEndPatienceMs, and the silence that the session allows.
  */
 import type { Duplex } from 'node:stream';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
@@ -81,7 +81,7 @@ export const createChannel = (
     close(last: Message): void {
       if (!life.beginClosing()) return;
       watch.cancel();
-      sayFarewell(socket, clock, last);
+      sayFarewell(socket, clock, { last, patienceMs: LIMITS.channelEndPatienceMs });
     },
     destroy,
     /** Milliseconds since the last byte of the agent. */

@@ -41,6 +41,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
   #principal: Principal | undefined;
   #pool: Pool<UpstreamConnection> | undefined;
   #upstream: Upstream | undefined;
+  #wasIdle = false;
   #isRetry = false;
   #hasBodyStarted = false;
   #isBodyDone = false;
@@ -170,6 +171,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
   #takeFrom(pool: Pool<UpstreamConnection>): void {
     this.#pool = pool;
     const connection = pool.take();
+    this.#wasIdle = connection !== undefined;
     if (connection) this.granted(connection);
     else this.#acquire(pool);
   }
@@ -317,11 +319,12 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
     else this.#failAnswer(error);
   }
 
-  // An upstream may close an idle connection in the very moment that the next request is sent; RFC 9110 9.2.2 allows to ask again
-  // where that can do no harm. Once only, and on a fresh stream.
+  // An upstream may close an idle connection, used or kept ready, in the very moment that the next request is sent; RFC 9110 9.2.2
+  // allows to ask again where that can do no harm. Once only, and on a fresh stream.
   #mayRetry(upstream: Upstream, hasAnswered: boolean): boolean {
     const isUntouched = !hasAnswered && !this.#hasBodyStarted && this.#state === STATE.awaitingAnswer;
-    return isUntouched && upstream.isReused && !this.#isRetry && IDEMPOTENT.has(this.request.method);
+    const mayBeStale = (this.#wasIdle || upstream.isReused) && !this.#isRetry;
+    return isUntouched && mayBeStale && IDEMPOTENT.has(this.request.method);
   }
 
   #retry(): void {

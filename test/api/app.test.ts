@@ -16,6 +16,10 @@ describe('paths and methods', () => {
     ['/', {}, 200, /rstream tunnel engine/],
     ['/healthz', {}, 200, /"ok"/],
     ['/readyz', {}, 200, /"ready"/],
+    ['/api/health/live', {}, 200, /^\{"status":"live"\}$/],
+    ['/api/health/ready', {}, 200, /^\{"status":"ready"\}$/],
+    ['/api/health/ready', { token: 'not-a-token' }, 200, /^\{"status":"ready"\}$/],
+    ['/api/health', {}, 404, /PATH_UNKNOWN/],
     ['/api', {}, 404, /PATH_UNKNOWN/],
     ['/api/', {}, 404, /PATH_UNKNOWN/],
     ['/api/tunnels/', { token: READER }, 404, /PATH_UNKNOWN/],
@@ -57,9 +61,11 @@ describe('paths and methods', () => {
 
   test('an engine that drains is healthy and not ready, and still answers', async (t) => {
     const { ask } = await startApi(t, { isDraining: () => true });
-    assert.equal((await ask('/healthz')).status, 200);
-    const { status, body } = await ask('/readyz');
-    assert.deepEqual([status, JSON.parse(body)], [503, { status: 'draining' }]);
+    for (const path of ['/healthz', '/api/health/live']) assert.equal((await ask(path)).status, 200);
+    for (const path of ['/readyz', '/api/health/ready']) {
+      const { status, body } = await ask(path);
+      assert.deepEqual([status, JSON.parse(body)], [503, { status: 'draining' }]);
+    }
     assert.equal((await ask('/api/tunnels', { token: READER })).status, 200);
   });
 

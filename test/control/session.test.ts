@@ -206,6 +206,19 @@ describe('the end', () => {
     await alice.next('channel-closed');
   });
 
+  test('is left to the agent for a moment: what it still writes finds an open connection', async (t) => {
+    const { agent, clock } = await startDoor(t);
+    const alice = await agent();
+    alice.send({ kind: 'close-channel' });
+    await alice.next('channel-closed');
+    // Another whole conversation: an end that was sent with the answer has arrived after it.
+    await catchUp(await agent({ token: 'bob' }));
+    assert.equal(alice.socket.readableEnded, false);
+    alice.send({ kind: 'dial-result', streamId: 'of a dial that it was working on' });
+    clock.advance(LIMITS.channelEndPatienceMs);
+    await alice.ended;
+  });
+
   test('is not awaited for ever', async (t) => {
     const { agent, clock, door } = await startDoor(t);
     const alice = await agent();

@@ -98,6 +98,57 @@ test('payload in the same write as the dial is the first of the stream', async (
   );
 });
 
+// A Go client before 1.28 reads its answer with a buffer, and loses what came in the same TLS record behind it.
+describe('a handshake answer comes in a record of its own', () => {
+  const recordsOf = (socket: Duplex): Buffer[] => {
+    const records: Buffer[] = [];
+    socket.on('data', (record) => records.push(record));
+    return records;
+  };
+  const isOneFrame = (record: Buffer) => record.readUInt32BE(0) === record.length - 4;
+
+  test('to a dialer whose upstream has spoken, and to an agent whose dialer has', async (t) => {
+    const engine = await startEngine(t);
+    const agent = await engine.connectAgent({ token: await engine.createToken('agent') });
+    await agent.openTunnel({ type: 'bytestream', publish: false, name: 'echo' });
+    const token = await engine.createToken('dialer');
+    const details = { protocolVersion: '1.4.5' };
+    for (let turn = 0; turn < 5; turn += 1) {
+      const dialer = await connectFake({ port: engine.port, ca: engine.ca });
+      const back = await connectFake({ port: engine.port, ca: engine.ca });
+      t.after(() => {
+        dialer.kill();
+        back.kill();
+      });
+      const [dialerSide, agentSide] = [dialer, back].map(({ socket }) => {
+        socket.removeAllListeners('data');
+        return recordsOf(socket);
+      }) as [Buffer[], Buffer[]];
+      const dialFrame = encodeFrame({
+        kind: 'private-dial',
+        details: { ...details, token },
+        target: 'echo',
+        zeroRtt: false,
+        datagramChannel: false,
+      });
+      dialer.sendRaw(Buffer.concat([dialFrame, Buffer.from('from the dialer')]));
+      const { streamId, secret } = await agent.next('dial-request');
+      const backFrame = encodeFrame({
+        kind: 'dial-back',
+        details: { ...details, token: secret ?? '' },
+        streamId,
+        zeroRtt: false,
+      });
+      back.sendRaw(Buffer.concat([backFrame, Buffer.from('from the upstream')]));
+      await eventually(() => dialerSide.length > 1 && agentSide.length > 1, 'both have payload');
+      assert.ok(isOneFrame(dialerSide[0]!), 'the dialer');
+      assert.equal(String(Buffer.concat(dialerSide.slice(1))), 'from the upstream');
+      assert.ok(isOneFrame(agentSide[0]!), 'the agent');
+      assert.equal(String(Buffer.concat(agentSide.slice(1))), 'from the dialer');
+    }
+  });
+});
+
 test('12 dials at once, by name and id, with and without zero-RTT, do not mix', async (t) => {
   const { engine, token, id } = await startEcho(t);
   const answers = await Promise.all(

@@ -5,7 +5,14 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { fetchThrough } from '../support/downstream.ts';
 import { startHttpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
-import { connectAsker, HOSTNAME, requestText, startPublished } from './http-upstream.ts';
+import {
+  answerText,
+  connectAsker,
+  HOSTNAME,
+  requestText,
+  startPublished,
+  startScriptedUpstream,
+} from './http-upstream.ts';
 import { publishAs, startHttp2Upstream } from './switch-ends.ts';
 
 const WARM = LIMITS.warmStreamsPerTunnel;
@@ -67,6 +74,39 @@ describe('an upstream that ends each connection with its answer', () => {
     await fetchMany(engine, BUSY - 1);
     await eventually(() => upstream.open.size === 0, 'every answer has ended its connection');
     assert.equal(upstream.madeCount(), BUSY - 1);
+  });
+});
+
+// Servers wait for the first request of a connection for a while only: the official Java client's half a minute, Node's a whole one.
+describe('an upstream that gives up a stream that was kept ready', () => {
+  test('just as the request comes is asked again', async (t) => {
+    let lastCount = 0;
+    const upstream = await startScriptedUpstream(t, (head, socket) => {
+      if (!head.includes(' /last')) return void socket.end(answerText('x'));
+      lastCount += 1;
+      if (lastCount > 1) socket.end(answerText('x'));
+      else socket.destroy();
+    });
+    const engine = await startPublished(t, upstream);
+    await fetchMany(engine, BUSY);
+    await eventually(() => engine.engine.counts().pooled === WARM, 'streams are ready');
+    assert.equal((await fetchThrough(engine, HOSTNAME, '/last')).status, 200);
+    assert.equal(lastCount, 2);
+  });
+
+  test('with a 408 that nobody asked for is not taken at its word', async (t) => {
+    const upstream = await startScriptedUpstream(t, (_head, socket) => socket.end(answerText('x')));
+    const engine = await startPublished(t, upstream);
+    await fetchMany(engine, BUSY);
+    const findUnused = () => upstream.connections.filter(({ text }) => text === '');
+    await eventually(
+      () => engine.engine.counts().pooled === WARM && findUnused().length === WARM,
+      'streams are ready',
+    );
+    for (const { socket } of findUnused())
+      socket.end('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n');
+    await eventually(() => engine.engine.counts().pooled === 0, 'they are thrown away');
+    await fetchMany(engine, 1);
   });
 });
 

@@ -1,10 +1,11 @@
 /**
- * The Python suite: pytest with the SDK from PyPI, in a virtual environment of its own.
+ * The Python suite: pytest with the SDK from PyPI, in virtual environments of its own.
  *
- * Flow: check Python and nginx, make `.venv` when it is missing or its requirements changed, run pytest.
+ * Flow: check Python and nginx, make an environment when it is missing or its requirements changed, run pytest; then the core again
+ * with versions of the SDK that are still in the field.
  */
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { INTEROP, lastLine, runCommand } from './command.ts';
 
@@ -14,10 +15,35 @@ const CHECK_MS = 30_000;
 const INSTALL_MS = 300_000;
 const SUITE_MS = 600_000;
 
-const REQUIREMENTS = join(INTEROP, 'requirements.txt');
-const VENV = join(INTEROP, '.venv');
-const VENV_PYTHON = join(VENV, 'bin', 'python');
-const STAMP = join(VENV, 'interop-stamp');
+const REQUIREMENTS = readFileSync(join(INTEROP, 'requirements.txt'), 'utf8');
+
+/** A virtual environment: where it is, and what is installed in it. */
+interface Environment {
+  readonly directory: string;
+  readonly requirements: string;
+}
+
+const CURRENT: Environment = { directory: join(INTEROP, '.venv'), requirements: REQUIREMENTS };
+
+/**
+ * The first version, and the last one that dials back inside its read loop, each with the newest protobuf that it takes. They lack
+ * what much of the suite is about; publishing and dialling they all can.
+ */
+const OLDER = [
+  { sdk: '0.1.1', protobuf: '6.33.6' },
+  { sdk: '0.4.0', protobuf: '6.33.6' },
+] as const;
+const CORE = ['test_publish.py', 'test_private_dial.py'];
+
+const olderEnvironment = ({ sdk, protobuf }: (typeof OLDER)[number]): Environment => ({
+  directory: join(INTEROP, '.cache', `python-${sdk}`),
+  requirements: REQUIREMENTS.replace(/^(rstreamlabs-rstream==).*$/m, `$1${sdk}`).replace(
+    /^(protobuf==).*$/m,
+    `$1${protobuf}`,
+  ),
+});
+
+const pythonOf = ({ directory }: Environment): string => join(directory, 'bin', 'python');
 
 /** Returns the interpreter's version, or throws a sentence that says what is missing. */
 const requirePython = async (): Promise<string> => {
@@ -44,36 +70,52 @@ const requireNginx = async (): Promise<void> => {
   throw new Error('nginx, one of the published upstreams, is missing (Debian: apt-get install nginx-light).');
 };
 
-/** Makes the virtual environment; one that was made from the same requirements by the same Python is kept. */
-const makeEnvironment = async (pythonVersion: string): Promise<void> => {
-  const stamp = createHash('sha256').update(pythonVersion).update(readFileSync(REQUIREMENTS)).digest('hex');
-  if (existsSync(STAMP) && readFileSync(STAMP, 'utf8') === stamp) return;
-  const steps: [program: string, args: string[]][] = [
-    ['python3', ['-m', 'venv', '--clear', VENV]],
-    [
-      VENV_PYTHON,
-      ['-m', 'pip', 'install', '--quiet', '--only-binary', ':all:', '--requirement', REQUIREMENTS],
-    ],
-  ];
-  for (const [program, args] of steps) {
+/** Makes a virtual environment; one that was made from the same requirements by the same Python is kept. */
+const makeEnvironment = async (environment: Environment, pythonVersion: string): Promise<void> => {
+  const { directory, requirements } = environment;
+  const stampFile = join(directory, 'interop-stamp');
+  const stamp = createHash('sha256').update(pythonVersion).update(requirements).digest('hex');
+  if (existsSync(stampFile) && readFileSync(stampFile, 'utf8') === stamp) return;
+  const listFile = join(directory, 'requirements.txt');
+  const run = async (program: string, args: string[]) => {
     const { code, output } = await runCommand(program, args, { timeoutMs: INSTALL_MS, output: 'keep' });
     if (code !== 0) throw new Error(`The Python environment could not be made: ${lastLine(output)}`);
-  }
+  };
+  mkdirSync(directory, { recursive: true });
+  await run('python3', ['-m', 'venv', '--clear', directory]);
+  writeFileSync(listFile, requirements);
+  const install = ['-m', 'pip', 'install', '--quiet', '--only-binary', ':all:', '--requirement', listFile];
+  await run(pythonOf(environment), install);
   // Written last: an installation that was cut short is done again.
-  writeFileSync(STAMP, stamp);
+  writeFileSync(stampFile, stamp);
+};
+
+/** Runs pytest in an environment; throws one sentence when it does not pass. */
+const runTests = async (environment: Environment, files: readonly string[]): Promise<void> => {
+  const { code } = await runCommand(
+    pythonOf(environment),
+    ['-m', 'pytest', '-q', '--durations=5', ...files],
+    {
+      cwd: join(INTEROP, 'python'),
+      env: { INTEROP_NODE: process.execPath, PYTHONDONTWRITEBYTECODE: '1' },
+      timeoutMs: SUITE_MS,
+      output: 'show',
+    },
+  );
+  if (code === null) throw new Error(`pytest did not end within ${SUITE_MS / 1000} s.`);
+  if (code !== 0) throw new Error('tests failed, see above.');
 };
 
 /** Runs the Python tests; throws one sentence when they cannot run or do not pass. */
 export const runPythonSuite = async (): Promise<void> => {
   const version = await requirePython();
   await requireNginx();
-  await makeEnvironment(version);
-  const { code } = await runCommand(VENV_PYTHON, ['-m', 'pytest', '-q', '--durations=5'], {
-    cwd: join(INTEROP, 'python'),
-    env: { INTEROP_NODE: process.execPath, PYTHONDONTWRITEBYTECODE: '1' },
-    timeoutMs: SUITE_MS,
-    output: 'show',
-  });
-  if (code === null) throw new Error(`pytest did not end within ${SUITE_MS / 1000} s.`);
-  if (code !== 0) throw new Error('tests failed, see above.');
+  await makeEnvironment(CURRENT, version);
+  await runTests(CURRENT, []);
+  for (const older of OLDER) {
+    const environment = olderEnvironment(older);
+    await makeEnvironment(environment, version);
+    console.log(`\nthe core with version ${older.sdk} of the SDK:`);
+    await runTests(environment, CORE);
+  }
 };
