@@ -78,11 +78,13 @@ export const createAdmission = ({ policies, proofs }: AdmissionNeeds): Admit => 
 };
 
 /**
- * Whether a connection was made to another host, as one that carries requests may be: it has met that host's rules, and the downstream
- * is to make one to this (RFC 9110 7.4), which tells it nothing of the rules of this.
+ * Whether a connection was made to another host, as one that carries requests may be, or to a tunnel that had the name before: it has met
+ * the rules of that, and the downstream is to make one to this (RFC 9110 7.4), which tells it nothing of the rules of this.
  */
-const isForeign = ({ properties }: Tunnel, { serverName }: EdgeConnection): boolean =>
-  properties.protocol === 'http' && serverName !== properties.hostname;
+const isForeign = (
+  { properties, openedAt }: Tunnel,
+  { serverName, acceptedAt = openedAt }: EdgeConnection,
+): boolean => properties.protocol === 'http' && (serverName !== properties.hostname || acceptedAt < openedAt);
 
 /** Denials of a connection; those of a request would be the same on every other. */
 const OF_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
