@@ -108,6 +108,11 @@ test('an open tunnel that is not allowed any more keeps its name, lets nobody in
   await engine.publish(upstream, { protocol: 'tcp' });
 
   rule(ONLY_HTTP);
+  const told = engine.log.lines.filter(({ message }) => message.startsWith('an open tunnel lets nobody in'));
+  assert.deepEqual(
+    told.map(({ level, fields }) => [level, fields.problem]),
+    [['warn', 'protocol tcp is not in policy.published_protocols']],
+  );
   assert.equal(await codeOf(), undefined);
   await ended(open('TCP'));
   await eventually(() => engine.log.withCode('TUNNEL_FORBIDDEN').length === 1, 'it is in the log');
