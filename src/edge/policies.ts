@@ -100,8 +100,11 @@ export const createPolicies = (
     connection: ConnectionFacts,
     principal: Principal | undefined,
   ): Verdict => {
-    const country = needs.country ? countryOf(connection.remoteAddress) : undefined;
-    return evaluate(needs.country || needs.proof ? { ...connection, country, principal } : connection);
+    if (!needs.country && !needs.proof) return evaluate(connection);
+    // Named one by one: a spread of all that is known of a connection costs more than the verdict.
+    const { remoteAddress, tlsVersion, cipher, isPostQuantum } = connection;
+    const country = needs.country ? countryOf(remoteAddress) : undefined;
+    return evaluate({ remoteAddress, tlsVersion, cipher, isPostQuantum, country, principal });
   };
   const denialOf = (...given: Parameters<typeof verdictOf>): EngineError | undefined => {
     const verdict = verdictOf(...given);
