@@ -38,7 +38,7 @@ import { createLevels } from './observe/engine-levels.ts';
 import { createObservation } from './observe/observation.ts';
 import type { Probes } from './observe/probes.ts';
 import type { Records } from './observe/records.ts';
-import { auditPolicyChanges, policyChanges } from './policy-changes.ts';
+import { auditPolicyChanges, policyChanges, warnOfForbidden } from './policy-changes.ts';
 import { engineRulesFrom } from './policy-desk.ts';
 import { createServerCertificates, loadCertificates } from './server-certificates.ts';
 import { createArrivals } from './socket/arrivals.ts';
@@ -396,9 +396,12 @@ export const createEngine = (
     truthLight,
     reload(next) {
       drainMs = secondsOf(next.timeouts.drain_seconds);
-      auditPolicyChanges({ actors, audit }, 'policy.change', policyChanges(running.policy, next.policy));
+      const changes = policyChanges(running.policy, next.policy);
+      auditPolicyChanges({ actors, audit }, 'policy.change', changes);
       running = next;
-      policies.replaceRules(engineRulesFrom(next));
+      const rules = engineRulesFrom(next);
+      policies.replaceRules(rules);
+      if (changes.length > 0) warnOfForbidden({ log, registry }, rules);
     },
 
     counts: () => {

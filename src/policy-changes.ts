@@ -4,8 +4,11 @@
  * Limits: auditTextCharsMax for each text: a long list makes several.
  */
 import { LIMITS } from './base/limits.ts';
+import type { Logger } from './base/log.ts';
+import { type EngineRules, objectionTo } from './policy/engine-rules.ts';
 import type { AuditEvent } from './store/audit.ts';
 import type { AuditActors } from './store/audit-actor.ts';
+import type { TunnelRegistry } from './tunnel/registry.ts';
 
 /** The `policy` section, as the configuration has it. */
 type Settings = Readonly<Record<string, unknown>>;
@@ -51,4 +54,17 @@ export const auditPolicyChanges = (
 ): void => {
   for (const { key, change } of changes)
     audit.record(actors.complete({ action, object: key, name: change, result: 'ok' }));
+};
+
+/** Names the tunnels that are open and would not be opened under other rules: they let nobody in, and their agents are not told. */
+export const warnOfForbidden = (
+  { log, registry }: { log: Logger; registry: Pick<TunnelRegistry, 'list'> },
+  rules: EngineRules,
+): void => {
+  for (const { id: tunnelId, properties } of registry.list()) {
+    const problem = objectionTo(properties, rules);
+    if (problem === undefined) continue;
+    const { name, hostname } = properties;
+    log.warn({ tunnelId, name, hostname, problem }, 'an open tunnel lets nobody in under the policy');
+  }
 };

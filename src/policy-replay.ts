@@ -102,7 +102,7 @@ const pastFrom = (record: FoundRecord, country: string | undefined) => ({
   hadProof: record.dialer_credential_id !== null,
 });
 
-/** Finds who judges a record; nobody judges private streams, and what found no tunnel. */
+/** Finds who judges a record; nobody judges private streams, what an admin has sent again, and what found no tunnel. */
 const judges = (
   openTunnels: readonly Tunnel[],
   rules: { readonly before: EngineRules; readonly after: EngineRules },
@@ -110,8 +110,8 @@ const judges = (
   const open = new Map<string, Tunnel>(openTunnels.map((tunnel) => [tunnel.id, tunnel]));
   const known = new Map<string, { judge: ReturnType<typeof createReplay>; isOpen: boolean }>();
   return (record: FoundRecord) => {
-    const isPrivate = record.kind === 'private-stream' || (record.kind === 'exchange' && !record.tls_version);
-    if (!record.tunnel_id || isPrivate) return undefined;
+    const isPublished = record.kind === 'stream' || (record.kind === 'exchange' && record.tls_version);
+    if (!record.tunnel_id || !isPublished) return undefined;
     const tunnel = open.get(record.tunnel_id);
     if (tunnel && !tunnel.properties.publish) return undefined;
     const properties = tunnel?.properties ?? propertiesFrom(record);

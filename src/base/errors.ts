@@ -153,6 +153,7 @@ export const ERRORS = {
   LOGIN_REQUIRED: row(401, 1000, 'downstream', false, 'Nobody is logged in.', 'Log in, or send a token with the permission engine.admin.'),
   SESSION_ENDED: row(401, 1000, 'downstream', false, 'The session has ended.', 'Log in again.'),
   ROLE_MISSING: row(403, 1000, 'downstream', false, 'This needs the role admin.', 'Ask somebody who has it.'),
+  ROLE_CHANGED: row(403, 1000, 'downstream', true, 'The role of this admin has changed.', 'Connect again: what is allowed is another.'),
   RECORDS_OFF: row(409, 2000, 'operator', false, 'This engine keeps no records.', 'Set records.enabled and start it again.'),
   RECORD_UNKNOWN: row(404, 2000, 'downstream', false, 'There is no such record, or no longer.', 'Search again: the oldest records are removed.'),
   RECORDS_BUSY: row(429, 7000, 'downstream', true, 'Other searches are running.', 'Try again in some seconds.'),

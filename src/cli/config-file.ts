@@ -64,9 +64,17 @@ export const createConfigFile = (
   const path = resolve(source.path);
   let running = started;
 
+  const parsed = (file: ReturnType<typeof readConfigText>) => ({
+    ...file,
+    ...configFromText({ ...file, path, env: source.env }),
+    hash: sha256Hex(file.text),
+  });
+  // The page looks at the file every few seconds, and a text that is the same says the same.
+  let latest: ReturnType<typeof parsed> | undefined;
   const load = () => {
     const file = readConfigText(path);
-    return { ...file, ...configFromText({ ...file, path, env: source.env }), hash: sha256Hex(file.text) };
+    if (latest?.text !== file.text || latest.isReadByOthers !== file.isReadByOthers) latest = parsed(file);
+    return latest;
   };
   const writeProblem = (): string | undefined => {
     try {

@@ -56,7 +56,7 @@ export const policy = z
       .readonly()
       .default([])
       .meta({
-        doc: 'Countries that may reach published tunnels, besides what each tunnel asks for; empty for all; needs geoip.database.',
+        doc: 'Countries that may reach published tunnels, besides what each tunnel asks for; empty for all; needs geoip.database. Addresses of no country, as in private networks, are then denied.',
         example: ['FR', 'DE'],
       }),
     allow_any: z

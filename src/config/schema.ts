@@ -217,7 +217,7 @@ export const configSchema = z
       },
     ),
     trusted_proxies: proxyRanges().meta({
-      doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept.',
+      doc: 'Addresses and CIDR ranges of proxies whose X-Forwarded-* headers are kept, for the services behind; rules, limits and records go by the address of the connection.',
       example: ['10.0.0.0/8'],
     }),
   })

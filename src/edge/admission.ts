@@ -33,7 +33,7 @@ export type Admit = (
 ) => Admission | Promise<Admission>;
 
 export interface AdmissionNeeds {
-  readonly policies: Pick<Policies, 'judge' | 'methodsOf'>;
+  readonly policies: Pick<Policies, 'judge' | 'methodsOf' | 'awaitsProof'>;
   readonly proofs: ProofVerifiers;
 }
 
@@ -61,35 +61,30 @@ export const createAdmission = ({ policies, proofs }: AdmissionNeeds): Admit => 
 
   return (tunnel, connection, request) => {
     const methods = policies.methodsOf(tunnel);
-    if (!methods) return judge(tunnel, connection);
+    // What else denies comes first, and is all that is told: no proof is looked at for it.
+    if (!methods || !policies.awaitsProof(tunnel, connection)) return judge(tunnel, connection);
     const proof = offeredProof(methods, connection, request);
     const { remoteAddress } = connection;
     const found = verified(proof, remoteAddress);
-    const isFault = found instanceof Error;
-    const admission = judge(tunnel, connection, isFault ? undefined : found);
-    // What else denies comes first, and is all that is told.
-    if (!isMissingProof(admission)) return admission;
-    if (isFault) return found;
-    if (proof.kind === 'token')
+    if (found instanceof Error) return found;
+    if (!found && proof.kind === 'token')
       return proofs
         .verifyToken(proof.token, remoteAddress)
         .then((principal) => judge(tunnel, connection, principal), engineErrorFrom);
     // A connection of its own would be asked for a certificate.
-    return methods.certificate && isForeign(tunnel, connection) ? fail('MISDIRECTED_REQUEST') : admission;
+    if (!found && methods.certificate && isForeign(tunnel, connection)) return fail('MISDIRECTED_REQUEST');
+    return judge(tunnel, connection, found);
   };
 };
 
-/** Whether somebody was denied for want of a proof alone. */
-const isMissingProof = (admission: Admission): boolean =>
-  admission instanceof Error &&
-  (admission.code === 'TOKEN_MISSING' || admission.code === 'CLIENT_CERTIFICATE_MISSING');
-
 /**
- * Whether a connection was made to another host, as one that carries requests may be: it has met that host's rules, and the downstream
- * is to make one to this (RFC 9110 7.4), which tells it nothing of the rules of this.
+ * Whether a connection was made to another host, as one that carries requests may be, or to a tunnel that had the name before: it has met
+ * the rules of that, and the downstream is to make one to this (RFC 9110 7.4), which tells it nothing of the rules of this.
  */
-const isForeign = ({ properties }: Tunnel, { serverName }: EdgeConnection): boolean =>
-  properties.protocol === 'http' && serverName !== properties.hostname;
+const isForeign = (
+  { properties, openedAt }: Tunnel,
+  { serverName, acceptedAt = openedAt }: EdgeConnection,
+): boolean => properties.protocol === 'http' && (serverName !== properties.hostname || acceptedAt < openedAt);
 
 /** Denials of a connection; those of a request would be the same on every other. */
 const OF_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

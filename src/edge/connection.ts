@@ -7,6 +7,8 @@ import type { Tunnel } from '../tunnel/tunnel.ts';
 /** What the edge knows of a connection that it is given. */
 export interface EdgeConnection extends ConnectionFacts {
   readonly remotePort: number;
+  /** Milliseconds since 1970. */
+  readonly acceptedAt?: number | undefined;
   /** What the downstream connected to; '' and 0 where that is not known. */
   readonly localAddress?: string | undefined;
   readonly localPort?: number | undefined;

@@ -33,7 +33,7 @@ export interface EdgeNeeds extends PoolsNeeds {
   readonly clock: Clock;
   readonly log: Logger;
   readonly router: Router;
-  readonly policies: Pick<Policies, 'judge' | 'methodsOf' | 'follow' | 'unfollow'>;
+  readonly policies: Pick<Policies, 'judge' | 'methodsOf' | 'awaitsProof' | 'follow' | 'unfollow'>;
   readonly proofs: ProofVerifiers;
   /** Peers whose X-Forwarded headers are kept (`trusted_proxies`). */
   readonly trustedProxies: AddressSet;

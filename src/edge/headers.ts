@@ -35,21 +35,15 @@ const CLASS_BY_NAME = new Map<string, HeaderClass>([
   // Part of the HTTP/1.1-to-HTTP/2 upgrade that RFC 9113 dropped; passing it on is a way around the edge.
   ['http2-settings', CLASS.hopByHop],
   ['te', CLASS.te],
-  // A downstream's own claims about itself. The underscore forms reach the same variable in many frameworks.
+  // A downstream's own claims about itself.
   ['x-forwarded-for', CLASS.forwarded],
   ['x-forwarded-proto', CLASS.forwarded],
   ['x-forwarded-host', CLASS.forwarded],
   ['x-forwarded-port', CLASS.forwarded],
-  ['x_forwarded_for', CLASS.forwarded],
-  ['x_forwarded_proto', CLASS.forwarded],
-  ['x_forwarded_host', CLASS.forwarded],
-  ['x_forwarded_port', CLASS.forwarded],
   ['forwarded', CLASS.forwarded],
   ['x-real-ip', CLASS.forwarded],
-  ['x_real_ip', CLASS.forwarded],
   // What the edge alone says, also to the operator's own proxies.
   [REPLAY_MARK, CLASS.ours],
-  ['x_rstream_replay', CLASS.ours],
 ]);
 
 // The usual spelling too, so that the hot path rarely makes a lower-case copy.
@@ -68,8 +62,15 @@ const KNOWN_SHAPES = new Set([...CLASS_BY_NAME.keys()].map(shapeOf));
 
 const classOf = (name: string): HeaderClass | undefined =>
   KNOWN_SHAPES.has(shapeOf(name))
-    ? (CLASS_BY_NAME.get(name) ?? CLASS_BY_NAME.get(name.toLowerCase()))
+    ? (CLASS_BY_NAME.get(name) ?? CLASS_BY_NAME.get(name.toLowerCase()) ?? classOfAlias(name))
     : undefined;
+
+/** Many frameworks read hyphens and underscores as one: what the edge alone says is not said in any mixture of them either. */
+const classOfAlias = (name: string): HeaderClass | undefined => {
+  if (!name.includes('_')) return undefined;
+  const kind = CLASS_BY_NAME.get(name.toLowerCase().replaceAll('_', '-'));
+  return kind === CLASS.forwarded || kind === CLASS.ours ? kind : undefined;
+};
 
 /** The headers that decide about a message, gathered in one pass. */
 export interface HeaderFacts {
@@ -184,8 +185,7 @@ export const upstreamHeaders = (
         continue;
       }
       kept = (kept ?? new Set()).add(lowerName);
-    }
-    if (nominated?.has(name.toLowerCase())) continue;
+    } else if (nominated?.has(name.toLowerCase())) continue;
     passed.push(name, value);
   }
   if (!forwarded) return passed;

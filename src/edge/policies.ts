@@ -12,7 +12,7 @@ import { endedProofOf, type Principal } from '../base/principal.ts';
 import { type AuthenticationMethods, STREAM_PERMISSION } from '../policy/authentication-rule.ts';
 import { type AskedProperties, type EngineRules, objectionTo } from '../policy/engine-rules.ts';
 import { compilePolicy, type Policy } from '../policy/policy.ts';
-import type { ConnectionFacts } from '../policy/verdict.ts';
+import type { ConnectionFacts, DenialCode, Verdict } from '../policy/verdict.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 
@@ -48,6 +48,8 @@ export interface Policies {
    * @returns a {@link DenialCode}'s error, or AGENT_GONE when the tunnel is not open; undefined when it may
    */
   judge(tunnel: Tunnel, connection: ConnectionFacts, principal?: Principal): EngineError | undefined;
+  /** Whether everything else allows a connection, and only its proof is wanted; without an error that nobody is told. */
+  awaitsProof(tunnel: Tunnel, connection: ConnectionFacts): boolean;
   /** Keeps judging something that runs and was allowed, until `unfollow` or its `cut`. */
   follow(running: Running): void;
   /** It is over; safe to repeat. */
@@ -71,6 +73,9 @@ export interface WouldCut {
   readonly error: EngineError;
 }
 
+/** Denials of somebody who has proved nothing; authentication is the last rule. */
+const WANTS_PROOF: ReadonlySet<DenialCode> = new Set(['TOKEN_MISSING', 'CLIENT_CERTIFICATE_MISSING']);
+
 /** Follows the registry from now on; create it before the first tunnel opens. */
 export const createPolicies = (
   { registry, countryOf }: PoliciesNeeds,
@@ -90,15 +95,19 @@ export const createPolicies = (
   registry.onOpened(compile);
   registry.onClosed(({ id }) => byTunnel.delete(id));
 
-  const denialOf = (
+  const verdictOf = (
     { needs, evaluate }: Policy,
     connection: ConnectionFacts,
     principal: Principal | undefined,
-  ): EngineError | undefined => {
-    const country = needs.country ? countryOf(connection.remoteAddress) : undefined;
-    const verdict = evaluate(
-      needs.country || needs.proof ? { ...connection, country, principal } : connection,
-    );
+  ): Verdict => {
+    if (!needs.country && !needs.proof) return evaluate(connection);
+    // Named one by one: a spread of all that is known of a connection costs more than the verdict.
+    const { remoteAddress, tlsVersion, cipher, isPostQuantum } = connection;
+    const country = needs.country ? countryOf(remoteAddress) : undefined;
+    return evaluate({ remoteAddress, tlsVersion, cipher, isPostQuantum, country, principal });
+  };
+  const denialOf = (...given: Parameters<typeof verdictOf>): EngineError | undefined => {
+    const verdict = verdictOf(...given);
     return verdict.kind === 'deny' ? fail(verdict.code, { permission: STREAM_PERMISSION }) : undefined;
   };
 
@@ -127,6 +136,11 @@ export const createPolicies = (
     judge({ id }, connection, principal) {
       const policy = byTunnel.get(id);
       return policy ? denialOf(policy, connection, principal) : fail('AGENT_GONE');
+    },
+    awaitsProof({ id }, connection) {
+      const policy = byTunnel.get(id);
+      const verdict = policy && verdictOf(policy, connection, undefined);
+      return verdict?.kind === 'deny' && WANTS_PROOF.has(verdict.code);
     },
     follow(running) {
       followed.add(running);

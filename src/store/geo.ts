@@ -3,7 +3,7 @@
  *
  * Flow: the edge asks for the country of a downstream where a policy needs it; engine.ts has the file looked at again and again.
  * Invariant: a lookup never throws and never guesses: an address without a country has none. A new file that cannot be used leaves the
- * old one in place.
+ * old one in place; one that is still being written is not read: it was the same at two looks before.
  */
 import { readFileSync, statSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -19,7 +19,7 @@ export interface Geo {
    * @param address canonical (base/ip.ts)
    */
   countryOf(address: string): string | undefined;
-  /** Takes up the file if it has changed; true when countries may be others now. Never rejects. */
+  /** Takes up the file if it has changed and was the same at the last call; true when countries may be others now. Never rejects. */
   refresh(): Promise<boolean>;
 }
 
@@ -27,20 +27,23 @@ type Database = Reader<CountryResponse>;
 
 /** @throws GEOIP_DATABASE_INVALID when the file cannot be read or used */
 export const createGeo = ({ log }: { readonly log: Logger }, { path }: { readonly path: string }): Geo => {
-  let seen = stampOf(path);
+  let read = stampOf(path);
+  let last = read;
   let database = databaseFrom(path, contentOf(path));
   let isRefreshing = false;
 
   /** Reads without blocking: a database of cities is as large as 60 MB. */
   const reload = async (): Promise<boolean> => {
     const stamp = stampOf(path);
-    if (stamp === seen) return false;
-    seen = stamp;
+    const isSettled = stamp === last;
+    last = stamp;
+    if (!isSettled || stamp === read) return false;
+    read = stamp;
     try {
       const bytes = await readFile(path).catch((error) => {
         throw unreadable(path, error);
       });
-      // Still being written: what was read may be half of one file and half of another. The next turn reads it again.
+      // Written meanwhile: what was read may be half of one file and half of another. It is read again when it has settled.
       if (stampOf(path) !== stamp) return false;
       database = databaseFrom(path, bytes);
       log.info({ path, builtAt: database.metadata.buildEpoch }, 'the GeoIP database was reloaded');
@@ -111,8 +114,21 @@ const databaseFrom = (path: string, bytes: Buffer): Database => {
   if (typeof databaseType !== 'string') throw invalid(`${path} is no MaxMind file`);
   if (!/country|city|enterprise/i.test(databaseType))
     throw invalid(`${path} is of the type ${databaseType}, which knows no countries`);
+  if (!isWhole(database.metadata, bytes)) throw invalid(`${path} is damaged, or still being written`);
   return database;
 };
+
+/**
+ * Whether the tree is where the metadata say, which stand at the other end of the file: a new beginning before an old end is no database,
+ * and would know the countries of nobody. Sixteen zeros follow the tree (MaxMind DB 2.0).
+ */
+const isWhole = ({ nodeCount, searchTreeSize, ipVersion }: Database['metadata'], bytes: Buffer): boolean =>
+  nodeCount > 0 &&
+  (ipVersion === 4 || ipVersion === 6) &&
+  bytes.length > searchTreeSize + TREE_END.length &&
+  TREE_END.equals(bytes.subarray(searchTreeSize, searchTreeSize + TREE_END.length));
+
+const TREE_END = Buffer.alloc(16);
 
 const readerFrom = (path: string, bytes: Buffer): Database => {
   try {

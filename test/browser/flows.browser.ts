@@ -107,6 +107,11 @@ describe('the admin page, from day to day,', () => {
     await row.getByRole('button', { name: 'Make admin' }).click();
     await dialog.getByRole('button', { name: 'Make admin' }).click();
     await row.getByRole('button', { name: 'Make viewer' }).waitFor();
+    // Their page follows without being loaded again, wherever they are.
+    await theirs.page.getByText('You are a viewer').waitFor({ state: 'detached', timeout: 5_000 });
+    await row.getByRole('button', { name: 'Make viewer' }).click();
+    await dialog.getByRole('button', { name: 'Make viewer' }).click();
+    await theirs.page.getByText('You are a viewer').waitFor({ timeout: 5_000 });
     await row.getByRole('button', { name: 'Remove' }).click();
     await dialog.getByText('All sessions of this person end at once.').waitFor();
     await takePictures(page, 'settings-people');

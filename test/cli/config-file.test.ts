@@ -50,6 +50,18 @@ test('a link stays a link', (t) => {
   assert.ok(existsSync(`${target}.bak`));
 });
 
+test('a file that is the same is not parsed again, and one that is another is', (t) => {
+  const { file, target } = start(t);
+  const { config } = file.read();
+  assert.equal(file.read().config, config);
+  writeFileSync(target, OTHER);
+  assert.equal(file.read().config.policy.allow_any, true);
+  writeFileSync(target, 'engine: 7');
+  for (const _turn of [1, 2]) assert.throws(() => file.read(), { code: 'CONFIG_INVALID' });
+  writeFileSync(target, TEXT);
+  assert.deepEqual(file.read().config, config);
+});
+
 test('what is not valid, or was made from another text, changes nothing', (t) => {
   const { file, target } = start(t);
   const { hash } = file.read();

@@ -73,6 +73,34 @@ describe('towards the upstream', () => {
     assert.deepEqual(upstreamLines(names.flatMap((name) => [name, 'evil'])), OURS);
   });
 
+  test('hyphens and underscores are one, in every mixture, for what the edge alone says', () => {
+    const names = [
+      'x-forwarded-for',
+      'x-forwarded-proto',
+      'x-forwarded-host',
+      'x-forwarded-port',
+      'x-real-ip',
+    ];
+    for (const name of [...names, 'x-rstream-replay']) {
+      const parts = name.split('-');
+      for (let mixture = 0; mixture < 2 ** (parts.length - 1); mixture += 1) {
+        const mixed = parts.reduce(
+          (left, right, at) => left + ((mixture >> (at - 1)) & 1 ? '_' : '-') + right,
+        );
+        for (const spelling of [mixed, mixed.toUpperCase()])
+          assert.deepEqual(upstreamLines([spelling, 'evil']), OURS, spelling);
+        assert.deepEqual(passableTrailers([mixed, 'evil']), [], mixed);
+      }
+    }
+    // An application's own name, and one that frames only where it is written as the RFC has it.
+    assert.deepEqual(upstreamLines(['X_Request_Id', '1', 'X-Forwarded', '2', 'Content_Type', '3']), [
+      'X_Request_Id: 1',
+      'X-Forwarded: 2',
+      'Content_Type: 3',
+      ...OURS,
+    ]);
+  });
+
   test('a trusted proxy keeps its claims and its address is appended', () => {
     const headers = [
       'X-Forwarded-For',
@@ -93,6 +121,17 @@ describe('towards the upstream', () => {
   test('what a downstream got past a trusted proxy in underscores is dropped, and an empty chain is none', () => {
     const headers = ['x_forwarded_for', 'evil', 'X_Real_IP', 'evil', 'X-Forwarded-For', ''];
     assert.deepEqual(upstreamLines(headers, { isTrustedProxy: true }), OURS);
+  });
+
+  test('a Connection header takes no claim of a trusted proxy away', () => {
+    const headers = ['X-Forwarded-For', '203.0.113.1', 'X-Forwarded-Proto', 'http', 'Connection'];
+    const nominated = 'x-forwarded-for, x-forwarded-proto, x-forwarded-host';
+    assert.deepEqual(upstreamLines([...headers, nominated], { isTrustedProxy: true }), [
+      'X-Forwarded-Proto: http',
+      'X-Forwarded-For: 203.0.113.1, 192.0.2.7',
+      'X-Forwarded-Host: x.test',
+      'X-Forwarded-Port: 8443',
+    ]);
   });
 
   test('TE: trailers and no other TE passes, and only where the upstream speaks HTTP/2', () => {

@@ -130,6 +130,21 @@ describe('an HTTP tunnel with mtls_auth', () => {
     assert.equal((await ask(certified, { ':authority': 'open.t.localhost', ...bearer('own') })).status, 200);
   });
 
+  test('sends a request over a connection from before it was opened to one that is asked for a certificate', async (t) => {
+    const upstream = await startHttpUpstream(t, (_request, response) => void response.end('hello'));
+    const engine = await startEngine(t);
+    const { agent } = await engine.publish(upstream, { hostname: 'web' });
+    const before = await connectHttp2(t, engine);
+    assert.equal((await ask(before)).status, 200);
+    await agent.stop();
+    await engine.publish(upstream, { hostname: 'web', mtlsAuth: true });
+    assert.equal((await ask(before)).status, 421);
+    const after = await connectHttp2(t, engine);
+    assert.equal((await ask(after)).headers['rstream-error'], 'CLIENT_CERTIFICATE_MISSING');
+    const laptop = await engine.createClientCertificate('laptop');
+    assert.equal((await ask(await connectHttp2(t, engine, HOSTNAME, {}, laptop))).status, 200);
+  });
+
   test('with token_auth lets either suffice', async (t) => {
     const { engine } = await startPublished(t, { mtlsAuth: true, tokenAuth: true });
     const token = await engine.createToken('visitor');

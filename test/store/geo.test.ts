@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
-import { createGeo } from '../../src/store/geo.ts';
+import { createGeo, type Geo } from '../../src/store/geo.ts';
 import { createLogRecorder } from '../support/log.ts';
 import { inCountry, mmdbFrom } from '../support/mmdb.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
@@ -78,6 +78,17 @@ describe('a country', () => {
   });
 });
 
+/** As a copy in place leaves an old file when it stops before its metadata. */
+const overwritten = (old: Buffer, next: Buffer): Buffer => {
+  const at = old.indexOf('MaxMind.com') - 3;
+  return Buffer.concat([next.subarray(0, at), old.subarray(at)]);
+};
+
+const without = (bytes: Buffer, key: string): Buffer => {
+  bytes.fill('x', bytes.indexOf(key), bytes.indexOf(key) + key.length);
+  return bytes;
+};
+
 describe('a database that cannot be used is named', () => {
   const FAULTS: [title: string, bytes: Buffer, problem: RegExp][] = [
     ['an empty file', Buffer.alloc(0), /countries\.mmdb is no MaxMind file/],
@@ -85,6 +96,19 @@ describe('a database that cannot be used is named', () => {
       'another kind of file',
       Buffer.from('not a database at all, but a page that was downloaded'),
       /no MaxMind file/,
+    ],
+    [
+      'a new file, written over an old one as far as its middle',
+      overwritten(
+        mmdbFrom({ '192.0.2.0/24': inCountry('FR') }),
+        mmdbFrom({ '192.0.2.0/30': inCountry('FR') }),
+      ),
+      /damaged, or still being written/,
+    ],
+    [
+      'a file whose metadata are damaged',
+      without(mmdbFrom({ '192.0.2.0/24': inCountry('FR') }), 'node_count'),
+      /damaged/,
     ],
     ['half a file', mmdbFrom({ '192.0.2.0/24': inCountry('FR') }).subarray(0, 200), /no MaxMind file/],
     [
@@ -112,12 +136,15 @@ describe('refreshing', () => {
     renameSync(`${path}.new`, path);
   };
 
+  /** Looks twice, as the engine does within two seconds. */
+  const settled = async (geo: Geo) => !(await geo.refresh()) && geo.refresh();
+
   test('takes up another file, and says so once', async (t) => {
     const { create, path, log } = setUp(t, mmdbFrom({ '192.0.2.0/24': inCountry('FR') }));
     const geo = create();
     assert.equal(await geo.refresh(), false);
     replace(path, mmdbFrom({ '192.0.2.0/24': inCountry('DE') }));
-    assert.equal(await geo.refresh(), true);
+    assert.equal(await settled(geo), true);
     assert.equal(geo.countryOf('192.0.2.1'), 'DE');
     assert.equal(await geo.refresh(), false);
     assert.deepEqual(
@@ -132,7 +159,7 @@ describe('refreshing', () => {
     for (const spoil of [() => replace(path, Buffer.from('broken')), () => rmSync(path)]) {
       log.lines.length = 0;
       spoil();
-      for (const _turn of [1, 2]) assert.equal(await geo.refresh(), false);
+      for (const _turn of [1, 2, 3]) assert.equal(await geo.refresh(), false);
       assert.equal(geo.countryOf('192.0.2.1'), 'FR');
       assert.deepEqual(
         log.lines.map(({ level, message }) => [level, message]),
@@ -140,14 +167,33 @@ describe('refreshing', () => {
       );
     }
     replace(path, mmdbFrom({ '192.0.2.0/24': inCountry('DE') }));
-    assert.equal(await geo.refresh(), true);
+    assert.equal(await settled(geo), true);
     assert.equal(geo.countryOf('192.0.2.1'), 'DE');
+  });
+
+  test('does not read a file that is still being written', async (t) => {
+    const { create, path, log } = setUp(t, mmdbFrom({ '192.0.2.0/24': inCountry('FR') }));
+    const geo = create();
+    const next = mmdbFrom({ '192.0.2.0/24': inCountry('DE') });
+    for (let end = 100; end < next.length; end += 100) {
+      writeFileSync(path, next.subarray(0, end));
+      assert.equal(await geo.refresh(), false);
+      assert.equal(geo.countryOf('192.0.2.1'), 'FR');
+    }
+    writeFileSync(path, next);
+    assert.equal(await settled(geo), true);
+    assert.equal(geo.countryOf('192.0.2.1'), 'DE');
+    assert.deepEqual(
+      log.lines.map(({ message }) => message),
+      ['the GeoIP database was reloaded'],
+    );
   });
 
   test('reads once, however often it is asked meanwhile', async (t) => {
     const { create, path, log } = setUp(t, mmdbFrom({ '192.0.2.0/24': inCountry('FR') }));
     const geo = create();
     replace(path, mmdbFrom({ '192.0.2.0/24': inCountry('DE') }));
+    await geo.refresh();
     assert.deepEqual(await Promise.all([geo.refresh(), geo.refresh()]), [true, false]);
     assert.equal(log.lines.length, 1);
   });

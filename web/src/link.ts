@@ -7,7 +7,7 @@
  */
 import { createContext } from 'preact';
 import { useContext, useEffect, useState } from 'preact/hooks';
-import { ask } from './api.ts';
+import { ask, type Me } from './api.ts';
 import { type Inventory, inventoryAfter, type Message } from './inventory.ts';
 
 export interface Link {
@@ -32,15 +32,18 @@ const SILENCE_MS_MAX = 40_000;
 const waitMs = (attemptCount: number): number =>
   Math.min(WAIT_MS_MAX, WAIT_MS * 2 ** attemptCount) * (0.5 + Math.random() / 2);
 
-/** Keeps the connection; to be used once. */
-export const useLinkToEngine = (): Link => {
+/**
+ * Keeps the connection; to be used once.
+ * @param onMe told who is logged in when it is lost: a role that has changed ends it
+ */
+export const useLinkToEngine = (onMe: (me: Me) => void): Link => {
   const [link, setLink] = useState(NOTHING);
-  useEffect(() => openLink((change) => setLink(change)), []);
+  useEffect(() => openLink((change) => setLink(change), onMe), []);
   return link;
 };
 
 /** @returns what ends it */
-const openLink = (update: (change: (before: Link) => Link) => void): (() => void) => {
+const openLink = (update: (change: (before: Link) => Link) => void, onMe: (me: Me) => void): (() => void) => {
   let socket: WebSocket | undefined;
   let attemptCount = 0;
   let timer = 0;
@@ -73,7 +76,12 @@ const openLink = (update: (change: (before: Link) => Link) => void): (() => void
     drop();
     update((before) => ({ ...before, staleSince: before.staleSince ?? heardAt }));
     // A browser does not say why it was refused; a session that has ended is found out here, and ends all this.
-    ask('GET', '/session', { isRefresh: true }).catch(() => {});
+    ask<Me>('GET', '/session', { isRefresh: true }).then(
+      (me) => {
+        if (!isOver) onMe(me);
+      },
+      () => {},
+    );
     setTimer(connect, waitMs(attemptCount));
     attemptCount += 1;
   };

@@ -41,11 +41,20 @@ const App = () => {
   if (me === undefined) return null;
   if (me === null) return <Login hasEnded={hasEnded} onLogin={enter} />;
   const logOut = () => void ask('DELETE', '/session').finally(() => setMe(null));
-  return <Frame me={me} onLogout={logOut} onMe={() => void load()} />;
+  return <Frame me={me} onLogout={logOut} onMe={() => void load()} tellMe={setMe} />;
 };
 
-const Frame = ({ me, onLogout, onMe }: { me: Me; onLogout: () => void; onMe: () => void }) => {
-  const link = useLinkToEngine();
+interface FrameProps {
+  readonly me: Me;
+  readonly onLogout: () => void;
+  /** Something about the own login was changed here. */
+  readonly onMe: () => void;
+  /** The engine has said who this is. */
+  readonly tellMe: (me: Me) => void;
+}
+
+const Frame = ({ me, onLogout, onMe, tellMe }: FrameProps) => {
+  const link = useLinkToEngine(tellMe);
   const [{ name: page, rest }, setPlace] = useState(placeNow);
   const main = useRef<HTMLElement>(null);
   const current = useRef<HTMLAnchorElement>(null);

@@ -37,7 +37,7 @@ export interface LiveNeeds extends InventoryNeeds {
   readonly log: Logger;
   readonly registry: Pick<TunnelRegistry, 'list' | 'onOpened' | 'onClosed'>;
   readonly credentials: Pick<Credentials, 'list' | 'onChange'>;
-  readonly admins: Pick<Admins, 'sessions'>;
+  readonly admins: Pick<Admins, 'sessions' | 'list'>;
   /** Calls when an agent has come, before its tunnels, and when it has left, after them. */
   onAgent(listener: (event: 'opened' | 'closed', agent: LiveAgent) => void): () => void;
   isDraining(): boolean;
@@ -164,12 +164,17 @@ export const createLive = (needs: LiveNeeds) => {
       audience.send(member, stateNow(), 0);
     },
 
-    /** Ends the watchers whose session or token has ended; to be called twice a second. */
+    /**
+     * Ends the watchers whose session or token has ended, and those whose role has changed, as the page shows what was allowed when it
+     * asked; to be called twice a second.
+     */
     recheck(isActive: (principal: Principal) => boolean): void {
       if (members.size === 0) return;
       const sessions = new Set(admins.sessions().map(({ id }) => id));
+      const roles = new Map(admins.list().map(({ id, role }) => [id, role]));
       audience.endWhere(({ login, principal }) => {
         if (login && !sessions.has(login.session.id)) return fail('SESSION_ENDED');
+        if (login && roles.get(login.admin.id) !== login.admin.role) return fail('ROLE_CHANGED');
         return principal && !isActive(principal) ? endOf(principal, clock.now()) : undefined;
       });
     },

@@ -21,7 +21,9 @@ const TOKEN: Principal = { credentialId: 'crd_1', kind: 'pat', permissions: null
 const callerOf = (sessionId?: string): AdminCaller => ({
   role: 'viewer',
   actor: { actor: 'somebody', origin: '' },
-  ...(sessionId === undefined ? { principal: TOKEN } : { login: { session: { id: sessionId } } as never }),
+  ...(sessionId === undefined
+    ? { principal: TOKEN }
+    : { login: { session: { id: sessionId }, admin: { id: sessionId, role: 'viewer' } } as never }),
 });
 
 const startLive = () => {
@@ -32,6 +34,7 @@ const startLive = () => {
   );
   const agents: LiveAgent[] = [FIRST];
   const sessions = new Set(['s1', 's2']);
+  const roles = new Map([...sessions].map((id) => [id, 'viewer']));
   const truths = new Map<string, Truth>();
   const counts = { downstreams: 0, connections: 1 };
   let tellAgent: (event: 'opened' | 'closed', agent: LiveAgent) => void = () => {};
@@ -47,7 +50,10 @@ const startLive = () => {
         return () => {};
       },
     },
-    admins: { sessions: () => [...sessions].map((id) => ({ id }) as never) },
+    admins: {
+      sessions: () => [...sessions].map((id) => ({ id }) as never),
+      list: () => [...roles].map(([id, role]) => ({ id, role }) as never),
+    },
     listAgents: () => agents,
     findAgent: (id) => agents.find((agent) => agent.id === id),
     truthOf: (id) => truths.get(id),
@@ -74,6 +80,7 @@ const startLive = () => {
     clock,
     registry,
     sessions,
+    roles,
     truths,
     counts,
     live,
@@ -193,6 +200,14 @@ describe('who watches', () => {
     assert.deepEqual([one.endedBy, two.endedBy, program.endedBy], ['SESSION_ENDED', undefined, undefined]);
     live.recheck(() => false);
     assert.deepEqual([two.endedBy, program.endedBy], [undefined, 'TOKEN_REVOKED']);
+  });
+
+  test('is ended when the role of the person has changed', () => {
+    const { add, live, roles } = startLive();
+    const [one, two] = [add(callerOf('s1')), add(callerOf('s2'))];
+    roles.set('s1', 'admin');
+    live.recheck(() => true);
+    assert.deepEqual([one.endedBy, two.endedBy], ['ROLE_CHANGED', undefined]);
   });
 
   test('is cut when too much waits for it', () => {
