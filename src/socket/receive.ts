@@ -133,7 +133,7 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
       const peeked = peekedFrom(hello, arrival);
       if (destination.kind === 'passthrough') return needs.onPassthrough(socket, peeked);
       const { terminator, handler, isPostQuantum } = roomOf(destination);
-      const tlsSocket = await terminator.finish(socket, msLeft());
+      const tlsSocket = await terminator.finish(socket, hello.serverName, msLeft());
       if (!tlsSocket || tlsSocket.destroyed) return leave();
       const connection = connectionInfoFrom(tlsSocket, peeked, isPostQuantum);
       needs.countHandshake?.(connection.tlsVersion, hello.groups.includes(X25519_MLKEM768));
