@@ -21,7 +21,8 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const nameOf = (label: string) => `${label}.t.edge.example.test`;
 const suitesOf = (...names: string[]) => TLS_SUITES.filter(({ name }) => names.includes(name));
-const raw = (alpnProtocols: string[], demands: TlsDemands = { versionMin: 'TLSv1.2' }): PublishedMode => ({
+const LAX: TlsDemands = { versionMin: 'TLSv1.2' };
+const raw = (alpnProtocols: string[], demands = LAX): PublishedMode => ({
   kind: 'terminated',
   demands,
   alpnProtocols,
@@ -144,8 +145,11 @@ describe('certificates of two kinds', () => {
   });
 
   for (const [what, mode] of [
-    ['HTTP', { kind: 'http', demands: { versionMin: 'TLSv1.2' } }],
-    ['a raw tunnel that needs a client certificate', { ...raw([]), takesCertificate: true }],
+    ['HTTP', { kind: 'http', demands: LAX }],
+    [
+      'a raw tunnel that needs a client certificate',
+      { kind: 'terminated', demands: LAX, alpnProtocols: [], takesCertificate: true },
+    ],
   ] as const)
     test(`are shown for the name that is asked for, of both kinds: ${what}`, async (t) => {
       const tunnel = nameOf('tunnel');
