@@ -27,6 +27,7 @@ import {
   type PublishedTls,
   versionFloor,
 } from './dispatch.ts';
+import { groupNamesFrom } from './group-names.ts';
 import { ja4From } from './ja4.ts';
 import { peekClientHello } from './peek.ts';
 import { type PostQuantum, usesPostQuantum, X25519_MLKEM768 } from './post-quantum.ts';
@@ -38,6 +39,8 @@ import { createTerminators } from './terminators.ts';
 export interface PeekedConnection extends Arrival {
   /** As in the hello: lower case, without a trailing dot. */
   readonly serverName?: string;
+  /** Key exchange groups that the client offers, by its preference and named; '' for none. */
+  readonly offeredGroups: string;
   /** Fingerprint of the client, by its hello. */
   readonly ja4: string;
 }
@@ -214,11 +217,16 @@ const roomsFrom = (
 };
 
 const peekedFrom = (hello: ClientHello, arrival: Arrival): PeekedConnection => {
+  let offeredGroups: string | undefined;
   let ja4: string | undefined;
+  // Both when a record asks: most connections are dial-backs of agents, of which there is none.
   return {
     ...arrival,
     ...(hello.serverName !== undefined && { serverName: hello.serverName }),
-    // When a record asks: most connections are dial-backs of agents, of which there is none.
+    get offeredGroups() {
+      offeredGroups ??= groupNamesFrom(hello.groups);
+      return offeredGroups;
+    },
     get ja4() {
       ja4 ??= ja4From(hello);
       return ja4;

@@ -36,6 +36,7 @@ describe('connections come to their room', () => {
       tlsVersion: 'TLSv1.3',
       acceptedAt: clock.now(),
       isPostQuantum: false,
+      offeredGroups: 'x25519',
     });
     assert.match(cipher, /^TLS_/);
     assert.match(ja4, /^t13d\d{4}r1_[0-9a-f]{12}_[0-9a-f]{12}$/);

@@ -276,7 +276,7 @@ describe('a TLS pass-through', () => {
     const passing = nextPassed();
     const client = connectTls({ servername: nameOf('own'), ALPNProtocols: ['own'] });
     const { socket, connection } = await passing;
-    const { ja4, ...rest } = connection;
+    const { ja4, offeredGroups, ...rest } = connection;
     assert.deepEqual(rest, {
       remoteAddress: '127.0.0.1',
       remotePort: client.localPort,
@@ -285,6 +285,7 @@ describe('a TLS pass-through', () => {
       serverName: nameOf('own'),
       acceptedAt: clock.now(),
     });
+    assert.match(offeredGroups, /x25519/);
     assert.match(ja4, /^t13d\d{4}on_/);
     assert.equal(socket.isPaused(), true);
 
