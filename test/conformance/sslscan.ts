@@ -60,8 +60,8 @@ const casesOf = (serverName: string, report: string): Cases => ({
 });
 
 /**
- * sslscan finds no renegotiation anywhere, not even where there is some. Nor is there compression to be found with Debian's OpenSSL, nor with Node's:
- * neither was built with it.
+ * sslscan finds no renegotiation anywhere, not even where there is some. Nobody looks for compression: neither Debian's OpenSSL nor Node's
+ * was built with it.
  */
 const renegotiation = async (port: number, serverName: string): Promise<void> => {
   const where = ['-connect', `127.0.0.1:${port}`, '-servername', serverName];
