@@ -18,6 +18,8 @@ export const pairsForName = (
   name: string | undefined,
   pairs: readonly CertificatePair[],
 ): readonly CertificatePair[] => {
+  // Mostly there is nothing to choose, and names need not be compared handshake by handshake.
+  if (pairs.length === 1) return pairs;
   const covering = name === undefined ? [] : pairs.filter((pair) => coversName(pair, name));
   return firstOfEachKind(covering.length > 0 ? covering : pairs);
 };

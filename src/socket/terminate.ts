@@ -76,31 +76,13 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     return handshake;
   };
 
-  /** Makes the function that begins a handshake which may show these pairs. */
-  const beginnerFrom = (ticketKeys: Buffer) => (chosen: readonly CertificatePair[]) => {
-    const options = { ...tlsOptionsFrom(policy, chosen), ticketKeys };
-    const server = createServer(options);
-    server.on('secureConnection', (tlsSocket) => {
-      // An error may come before its new owner runs, and one without a listener would end the process; 'close' follows anyway.
-      tlsSocket.on('error', ignore);
-      settle(tlsSocket)?.resolve(tlsSocket);
-    });
-    server.on('tlsClientError', (error: NodeJS.ErrnoException, tlsSocket) => {
-      const handshake = settle(tlsSocket);
-      tlsSocket.destroy();
-      if (isGone(error)) handshake?.resolve(undefined);
-      else handshake?.reject(failureFrom(error));
-    });
-    return policy.clientCertificate === 'require'
-      ? createCertificateDemand(server, options)
-      : (socket: Socket) => void server.emit('connection', socket);
+  const generationFrom = (pairs: readonly CertificatePair[]) => {
+    const ticketKeys = randomBytes(TICKET_KEY_BYTES);
+    const beginnerFor = createPairChoice(pairs, (chosen) =>
+      beginnerFrom({ ...tlsOptionsFrom(policy, chosen), ticketKeys }, policy.clientCertificate, settle),
+    );
+    return { pairs, sinceMs: clock.elapsed(), beginnerFor };
   };
-
-  const generationFrom = (pairs: readonly CertificatePair[]) => ({
-    pairs,
-    sinceMs: clock.elapsed(),
-    beginnerFor: createPairChoice(pairs, beginnerFrom(randomBytes(TICKET_KEY_BYTES))),
-  });
   let generation = generationFrom(certificates.current());
   // What OpenSSL cannot do is known when the engine starts, and not handshake by handshake.
   generation.beginnerFor(undefined);
@@ -131,6 +113,29 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
         begin(socket);
       }),
   };
+};
+
+/** Makes the function that begins a handshake; `settle` gives whoever waits for its end, unless that was given before. */
+const beginnerFrom = (
+  options: TlsOptions,
+  clientCertificate: TlsPolicy['clientCertificate'],
+  settle: (tlsSocket: TLSSocket) => Handshake | undefined,
+): ((socket: Socket) => void) => {
+  const server = createServer(options);
+  server.on('secureConnection', (tlsSocket) => {
+    // An error may come before its new owner runs, and one without a listener would end the process; 'close' follows anyway.
+    tlsSocket.on('error', ignore);
+    settle(tlsSocket)?.resolve(tlsSocket);
+  });
+  server.on('tlsClientError', (error: NodeJS.ErrnoException, tlsSocket) => {
+    const handshake = settle(tlsSocket);
+    tlsSocket.destroy();
+    if (isGone(error)) handshake?.resolve(undefined);
+    else handshake?.reject(failureFrom(error));
+  });
+  return clientCertificate === 'require'
+    ? createCertificateDemand(server, options)
+    : (socket) => void server.emit('connection', socket);
 };
 
 // What Node takes: a name, a key for HMAC and one for AES, of 16 bytes each.
