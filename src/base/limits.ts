@@ -311,6 +311,8 @@ export const LIMITS = {
   historyDaySteps: 288,
   /** Each text of a record that a downstream chose. */
   recordTextCharsMax: 512,
+  /** Key exchange groups of a record, of those that a client offers: browsers offer five, OpenSSL about ten. */
+  recordedGroupsMax: 16,
 
   /** Webhooks of an engine; each has at most one request under way. */
   webhooksMax: 32,

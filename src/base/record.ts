@@ -20,6 +20,8 @@ export interface RecordedConnection {
   readonly tlsVersion?: string | undefined;
   readonly cipher?: string | undefined;
   readonly isPostQuantum?: boolean | undefined;
+  /** Key exchange groups that the client offers, named; '' for none. */
+  readonly offeredGroups?: string | undefined;
   readonly ja4?: string | undefined;
   /** Present where it is no connection, but the inspector that sends a captured exchange once more. */
   readonly replay?: { readonly of: string; readonly as: string } | undefined;

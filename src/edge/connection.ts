@@ -17,6 +17,8 @@ export interface EdgeConnection extends ConnectionFacts {
   readonly alpnProtocol?: string | undefined;
   /** SHA-256 of the certificate that TLS has proved to be the downstream's, in lower-case hex; only names that take one ask for it. */
   readonly certificateFingerprint?: string | undefined;
+  /** Key exchange groups that the client offers, named; '' for none. */
+  readonly offeredGroups?: string | undefined;
   /** Fingerprint of the client, by its ClientHello. */
   readonly ja4?: string | undefined;
   /** The one tunnel that a private dialer has dialled, whatever authority it asks for. */

@@ -6,10 +6,10 @@
  * Invariant: knows tunnels and streams, never frames or agents' sessions; when it has stopped, no connection, stream or waiter is left.
  */
 import type { Duplex } from 'node:stream';
-import { type EngineError, fail } from '../base/errors.ts';
+import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
 import type { Logger } from '../base/log.ts';
-import { endFromRelay, type TrafficRecord } from '../base/record.ts';
+import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import { relay } from '../stream/relay.ts';
 import type { Router } from '../tunnel/router.ts';
@@ -129,19 +129,30 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       ? serveHttp2(context, socket, connection)
       : new Http1Downstream(context, socket, connection);
 
-  /** The tunnel that the doorstep meant; a name may have changed hands during the handshake. */
-  const rawTunnel = ({ serverName = '' }: EdgeConnection, mode: 'terminated' | 'passthrough') => {
+  /**
+   * The tunnel that the doorstep meant. Its name may have changed hands during the handshake, and OpenSSL lets a client that is asked
+   * for a second hello leave ALPN out of it, so what was agreed on is held against the tunnel that is there now.
+   */
+  const rawTunnel = (
+    { serverName = '', alpnProtocol = '' }: EdgeConnection,
+    mode: 'terminated' | 'passthrough',
+  ): Tunnel => {
     const route = router.route(serverName);
-    if (route.kind !== 'tunnel') return undefined;
-    const { protocol, tlsMode = 'terminated' } = route.tunnel.properties;
-    return protocol === 'tls' && tlsMode === mode ? route.tunnel : undefined;
+    const published = route.kind === 'tunnel' ? route.tunnel.published : undefined;
+    if (route.kind !== 'tunnel' || published?.kind !== mode) throw fail('AGENT_GONE');
+    const protocols = published.kind === 'terminated' ? published.alpnProtocols : [];
+    if (protocols.length > 0 && !protocols.includes(alpnProtocol)) throw fail('ALPN_UNSUPPORTED');
+    return route.tunnel;
   };
 
   const acceptTls = (socket: Duplex, connection: EdgeConnection, mode: 'terminated' | 'passthrough') => {
-    const tunnel = rawTunnel(connection, mode);
     const breakOff = mode === 'passthrough' ? BREAKS.tcp : BREAKS.tls;
-    if (tunnel) raw.accept(socket, tunnel, connection, breakOff);
-    else breakOff(socket);
+    try {
+      raw.accept(socket, rawTunnel(connection, mode), connection, breakOff);
+    } catch (thrown) {
+      breakOff(socket);
+      record(failedRecord('stream', connection, engineErrorFrom(thrown)));
+    }
   };
 
   return {

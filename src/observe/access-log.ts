@@ -30,7 +30,7 @@ const lineFrom = (record: TrafficRecord): LogFields => {
     remote: addressWithPort(connection.remoteAddress, connection.remotePort),
     ...(kind === 'exchange'
       ? { status: record.status, method: request?.method, hostname: request?.authority }
-      : { streamId: record.streamId, hostname: tunnel?.properties.hostname }),
+      : { streamId: record.streamId, hostname: tunnel ? tunnel.properties.hostname : connection.serverName }),
     tunnelId: tunnel?.id,
     ...(connection.replay && { replayOf: connection.replay.of }),
     durationMs: Math.round(record.durationMs),

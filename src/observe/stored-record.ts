@@ -33,6 +33,7 @@ export const storedFrom = (
     tls_version: connection.tlsVersion ?? null,
     cipher: connection.cipher ?? null,
     post_quantum: connection.isPostQuantum === undefined ? null : Number(connection.isPostQuantum),
+    offered_groups: connection.offeredGroups || null,
     ja4: connection.ja4 ?? null,
     ...requestColumns(request, tunnel?.properties.hostname),
     tunnel_id: tunnel?.id ?? null,

@@ -7,30 +7,17 @@
  * Flow: terminate.ts hands in sockets in place of giving them to its server, which hears of the outcome as of its own handshakes.
  */
 import type { Socket } from 'node:net';
-import { createSecureContext, type SecureContext, type Server, TLSSocket, type TlsOptions } from 'node:tls';
+import { createSecureContext, type Server, TLSSocket, type TlsOptions } from 'node:tls';
 
-/** Makes the function that begins such a handshake, under the options and ticket keys of a server as they are by then. */
-export const createCertificateDemand = (server: Server) => {
-  let context: SecureContext | undefined;
-  let contextOptions: TlsOptions | undefined;
-  let ticketKeys = Buffer.alloc(0);
-
-  const contextOf = (options: TlsOptions): SecureContext => {
-    const currentKeys = server.getTicketKeys();
-    if (context && options === contextOptions && currentKeys.equals(ticketKeys)) return context;
-    contextOptions = options;
-    ticketKeys = currentKeys;
-    context = createSecureContext({ ...options, ticketKeys });
-    return context;
-  };
-
-  return (socket: Socket, options: TlsOptions, choice: Pick<TlsOptions, 'SNICallback'>): void => {
+/** Makes the function that begins such a handshake. */
+export const createCertificateDemand = (server: Server, options: TlsOptions) => {
+  const secureContext = createSecureContext(options);
+  return (socket: Socket): void => {
     const tlsSocket = new TLSSocket(socket, {
       isServer: true,
-      secureContext: contextOf(options),
+      secureContext,
       requestCert: true,
       rejectUnauthorized: true,
-      ...choice,
       ...(options.ALPNProtocols && { ALPNProtocols: options.ALPNProtocols }),
     });
     const fault = (error: Error) => server.emit('tlsClientError', error, tlsSocket);

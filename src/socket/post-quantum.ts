@@ -39,11 +39,15 @@ export const checkPostQuantum = (postQuantum: PostQuantum): void => {
     throw fail('POST_QUANTUM_UNAVAILABLE', { node: process.version, openssl: process.versions.openssl });
 };
 
+/** Whether handshakes have the group, so that each client of TLS 1.3 that offers it ends up with it (see {@link groupsFrom}). */
+export const usesPostQuantum = (postQuantum: PostQuantum): boolean =>
+  postQuantum === 'require' || (postQuantum === 'prefer' && hasPostQuantum());
+
 /**
  * The groups to offer, as OpenSSL writes them. The slash makes a preference of it: a client that knows the group but sent a key
  * for another is asked for one more round trip, rather than taken at its guess.
  */
 export const groupsFrom = (postQuantum: PostQuantum): string => {
   if (postQuantum === 'require') return GROUP;
-  return postQuantum === 'prefer' && hasPostQuantum() ? `${GROUP}/${CLASSIC_GROUPS}` : CLASSIC_GROUPS;
+  return usesPostQuantum(postQuantum) ? `${GROUP}/${CLASSIC_GROUPS}` : CLASSIC_GROUPS;
 };

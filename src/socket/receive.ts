@@ -27,18 +27,20 @@ import {
   type PublishedTls,
   versionFloor,
 } from './dispatch.ts';
+import { groupNamesFrom } from './group-names.ts';
 import { ja4From } from './ja4.ts';
 import { peekClientHello } from './peek.ts';
-import { type PostQuantum, X25519_MLKEM768 } from './post-quantum.ts';
+import { type PostQuantum, usesPostQuantum, X25519_MLKEM768 } from './post-quantum.ts';
 import { refuse } from './refuse.ts';
 import { createTerminator, type Terminator, type TlsPolicy } from './terminate.ts';
 import { createTerminators } from './terminators.ts';
 
 /** What is known of a connection by its ClientHello: all there is to know where its TLS is not ours. */
 export interface PeekedConnection extends Arrival {
-  /** As in `hello`. */
+  /** As in the hello: lower case, without a trailing dot. */
   readonly serverName?: string;
-  readonly hello: ClientHello;
+  /** Key exchange groups that the client offers, by its preference and named; '' for none. */
+  readonly offeredGroups: string;
   /** Fingerprint of the client, by its hello. */
   readonly ja4: string;
 }
@@ -51,7 +53,7 @@ export interface ConnectionInfo extends PeekedConnection {
   readonly tlsVersion: string;
   /** The suite's IANA name. */
   readonly cipher: string;
-  /** Whether the key exchange is known to be post-quantum: Node does not tell a server the group, but here it may have allowed no other. */
+  /** Whether the key exchange was post-quantum. Node does not tell a server the group; it follows from what both sides have. */
   readonly isPostQuantum: boolean;
   /** SHA-256 of the client's leaf certificate in lower-case hex. The handshake has proved that the peer has its key, and nothing else. */
   readonly certificateFingerprint?: string;
@@ -132,11 +134,12 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
       if (destination.kind === 'refuse') throw fail(destination.code);
       const peeked = peekedFrom(hello, arrival);
       if (destination.kind === 'passthrough') return needs.onPassthrough(socket, peeked);
-      const { terminator, handler, isPostQuantum } = roomOf(destination);
-      const tlsSocket = await terminator.finish(socket, msLeft());
+      const { terminator, handler, postQuantum: mode } = roomOf(destination);
+      const tlsSocket = await terminator.finish(socket, hello.serverName, msLeft());
       if (!tlsSocket || tlsSocket.destroyed) return leave();
-      const connection = connectionInfoFrom(tlsSocket, peeked, isPostQuantum);
-      needs.countHandshake?.(connection.tlsVersion, hello.groups.includes(X25519_MLKEM768));
+      const isOffered = hello.groups.includes(X25519_MLKEM768);
+      const connection = connectionInfoFrom(tlsSocket, peeked, isOffered && usesPostQuantum(mode));
+      needs.countHandshake?.(connection.tlsVersion, isOffered);
       handler(tlsSocket, connection);
     } catch (thrown) {
       const error = engineErrorFrom(thrown);
@@ -152,7 +155,7 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
 interface Room {
   readonly terminator: Terminator;
   readonly handler: ConnectionHandler;
-  readonly isPostQuantum: boolean;
+  readonly postQuantum: PostQuantum;
 }
 
 type Terminated = Exclude<Destination, { kind: 'refuse' | 'passthrough' }>;
@@ -185,7 +188,7 @@ const roomsFrom = (
   const room = (terminator: Terminator, handler: ConnectionHandler, mode = publishedPostQuantum): Room => ({
     terminator,
     handler,
-    isPostQuantum: mode === 'require',
+    postQuantum: mode,
   });
   const publishedRoom = (
     { demands, takesCertificate }: PublishedTls,
@@ -213,25 +216,39 @@ const roomsFrom = (
   };
 };
 
-const peekedFrom = (hello: ClientHello, arrival: Arrival): PeekedConnection => ({
-  ...arrival,
-  ...(hello.serverName !== undefined && { serverName: hello.serverName }),
-  hello,
-  ja4: ja4From(hello),
-});
+const peekedFrom = (hello: ClientHello, arrival: Arrival): PeekedConnection => {
+  let offeredGroups: string | undefined;
+  let ja4: string | undefined;
+  // Both when a record asks: most connections are dial-backs of agents, of which there is none.
+  return {
+    ...arrival,
+    ...(hello.serverName !== undefined && { serverName: hello.serverName }),
+    get offeredGroups() {
+      offeredGroups ??= groupNamesFrom(hello.groups);
+      return offeredGroups;
+    },
+    get ja4() {
+      ja4 ??= ja4From(hello);
+      return ja4;
+    },
+  };
+};
 
+/** Adds to the same object, as a copy would ask for what nobody may want. */
 const connectionInfoFrom = (
   tlsSocket: TLSSocket,
   peeked: PeekedConnection,
-  isPostQuantum: boolean,
-): ConnectionInfo => ({
-  ...peeked,
-  ...(tlsSocket.alpnProtocol && { alpnProtocol: tlsSocket.alpnProtocol }),
-  tlsVersion: tlsSocket.getProtocol() ?? '',
-  cipher: tlsSocket.getCipher().standardName,
-  isPostQuantum,
-  ...certificateFactFrom(tlsSocket),
-});
+  hasSameGroup: boolean,
+): ConnectionInfo => {
+  const tlsVersion = tlsSocket.getProtocol() ?? '';
+  return Object.assign(peeked, {
+    ...(tlsSocket.alpnProtocol && { alpnProtocol: tlsSocket.alpnProtocol }),
+    tlsVersion,
+    cipher: tlsSocket.getCipher().standardName,
+    isPostQuantum: hasSameGroup && tlsVersion === 'TLSv1.3',
+    ...certificateFactFrom(tlsSocket),
+  });
+};
 
 const certificateFactFrom = (tlsSocket: TLSSocket): Pick<ConnectionInfo, 'certificateFingerprint'> => {
   const fingerprint = tlsSocket.getPeerX509Certificate()?.fingerprint256;

@@ -16,7 +16,7 @@ import type { Clock, Timer } from '../base/time.ts';
 import { TLS_SUITES, type TlsDemands } from '../base/tls.ts';
 import type { CertificatePair } from './certificate-pair.ts';
 import type { Certificates } from './certificates.ts';
-import { createContextChoice, firstOfEachKind } from './choose-pair.ts';
+import { createPairChoice } from './choose-pair.ts';
 import { createCertificateDemand } from './demand-certificate.ts';
 import { groupsFrom, type PostQuantum } from './post-quantum.ts';
 
@@ -44,11 +44,12 @@ export interface TerminatorNeeds {
 export interface Terminator {
   /**
    * @param socket paused, with its ClientHello unshifted
+   * @param serverName as the hello has it: it chooses among the certificates
    * @param msMax time for the handshake
    * @returns undefined when the peer left before the handshake was complete
    * @throws CLIENT_HELLO_TIMEOUT, TLS_HANDSHAKE_FAILED, CLIENT_CERTIFICATE_MISSING; the socket is then gone
    */
-  finish(socket: Socket, msMax: number): Promise<TLSSocket | undefined>;
+  finish(socket: Socket, serverName: string | undefined, msMax: number): Promise<TLSSocket | undefined>;
 }
 
 /** One handshake under way. */
@@ -64,15 +65,6 @@ interface Handshake {
 export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Terminator => {
   const { clock, certificates } = needs;
   const handshakes = new WeakMap<Socket, Handshake>();
-  let pairs = certificates.current();
-  let options = tlsOptionsFrom(policy, pairs);
-  let contextFor = createContextChoice(pairs, options);
-  // With one pair there is nothing to choose, and the handshake does without the way through JavaScript.
-  const choice: TlsOptions =
-    pairs.length > 1 ? { SNICallback: (name, done) => done(null, contextFor(name)) } : {};
-  const server = createServer({ ...options, ...choice });
-  const demand = policy.clientCertificate === 'require' ? createCertificateDemand(server) : undefined;
-  let ticketKeySinceMs = clock.elapsed();
 
   const settle = (tlsSocket: TLSSocket): Handshake | undefined => {
     const socket = rawSocketOf(tlsSocket);
@@ -84,6 +76,52 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     return handshake;
   };
 
+  const generationFrom = (pairs: readonly CertificatePair[]) => {
+    const ticketKeys = randomBytes(TICKET_KEY_BYTES);
+    const beginnerFor = createPairChoice(pairs, (chosen) =>
+      beginnerFrom({ ...tlsOptionsFrom(policy, chosen), ticketKeys }, policy.clientCertificate, settle),
+    );
+    return { pairs, sinceMs: clock.elapsed(), beginnerFor };
+  };
+  let generation = generationFrom(certificates.current());
+  // What OpenSSL cannot do is known when the engine starts, and not handshake by handshake.
+  generation.beginnerFor(undefined);
+
+  /**
+   * Certificates and ticket key are looked at when a handshake needs them: no timer runs for an edge that nobody uses. Where one of
+   * them is out of date everything is made anew; handshakes under way end as they began.
+   */
+  const current = () => {
+    const pairs = certificates.current();
+    const isOver = clock.elapsed() - generation.sinceMs >= LIMITS.ticketKeyMs;
+    if (pairs !== generation.pairs || isOver) generation = generationFrom(pairs);
+    return generation;
+  };
+
+  return {
+    finish: (socket, serverName, msMax) =>
+      new Promise((resolve, reject) => {
+        const begin = current().beginnerFor(serverName);
+        const deadline = clock.after(msMax, () => {
+          // First the verdict: destroying the socket reports that the peer is gone.
+          reject(fail('CLIENT_HELLO_TIMEOUT'));
+          socket.destroy();
+        });
+        // Node tells of a socket that was destroyed a turn later than the socket itself, and no timer may outlive it.
+        socket.once('close', deadline.cancel);
+        handshakes.set(socket, { deadline, resolve, reject });
+        begin(socket);
+      }),
+  };
+};
+
+/** Makes the function that begins a handshake; `settle` gives whoever waits for its end, unless that was given before. */
+const beginnerFrom = (
+  options: TlsOptions,
+  clientCertificate: TlsPolicy['clientCertificate'],
+  settle: (tlsSocket: TLSSocket) => Handshake | undefined,
+): ((socket: Socket) => void) => {
+  const server = createServer(options);
   server.on('secureConnection', (tlsSocket) => {
     // An error may come before its new owner runs, and one without a listener would end the process; 'close' follows anyway.
     tlsSocket.on('error', ignore);
@@ -95,53 +133,20 @@ export const createTerminator = (needs: TerminatorNeeds, policy: TlsPolicy): Ter
     if (isGone(error)) handshake?.resolve(undefined);
     else handshake?.reject(failureFrom(error));
   });
-
-  /** Both are looked at when a handshake needs them: no timer runs for an edge that nobody uses. */
-  const followCertificates = () => {
-    const latest = certificates.current();
-    if (latest === pairs) return;
-    pairs = latest;
-    options = tlsOptionsFrom(policy, pairs);
-    contextFor = createContextChoice(pairs, options);
-    // The new context comes with a ticket key of its own.
-    server.setSecureContext(options);
-    ticketKeySinceMs = clock.elapsed();
-  };
-  const renewTicketKey = () => {
-    const nowMs = clock.elapsed();
-    if (nowMs - ticketKeySinceMs < LIMITS.ticketKeyMs) return;
-    ticketKeySinceMs = nowMs;
-    server.setTicketKeys(randomBytes(TICKET_KEY_BYTES));
-  };
-
-  return {
-    finish: (socket, msMax) =>
-      new Promise((resolve, reject) => {
-        followCertificates();
-        renewTicketKey();
-        const deadline = clock.after(msMax, () => {
-          // First the verdict: destroying the socket reports that the peer is gone.
-          reject(fail('CLIENT_HELLO_TIMEOUT'));
-          socket.destroy();
-        });
-        // Node tells of a socket that was destroyed a turn later than the socket itself, and no timer may outlive it.
-        socket.once('close', deadline.cancel);
-        handshakes.set(socket, { deadline, resolve, reject });
-        if (demand) demand(socket, options, choice);
-        else server.emit('connection', socket);
-      }),
-  };
+  return clientCertificate === 'require'
+    ? createCertificateDemand(server, options)
+    : (socket) => void server.emit('connection', socket);
 };
 
 // What Node takes: a name, a key for HMAC and one for AES, of 16 bytes each.
 const TICKET_KEY_BYTES = 48;
 
-// Sessions are told apart by ticket keys; that all contexts have one name lets them resume whichever of them a server name chose.
+// Sessions are told apart by ticket keys; that all servers have one name lets them resume whichever of them a server name chose.
 const SESSION_CONTEXT = 'rstream';
 
 const tlsOptionsFrom = (policy: TlsPolicy, pairs: readonly CertificatePair[]): TlsOptions => ({
-  cert: firstOfEachKind(pairs).map(({ cert }) => cert),
-  key: firstOfEachKind(pairs).map(({ key }) => key),
+  cert: pairs.map(({ cert }) => cert),
+  key: pairs.map(({ key }) => key),
   sessionIdContext: SESSION_CONTEXT,
   minVersion: policy.versionMin,
   ...(policy.alpnProtocols.length > 0 && { ALPNProtocols: [...policy.alpnProtocols] }),

@@ -62,7 +62,8 @@ export const createTlsPort = (needs: TlsPortNeeds, options: TlsPortOptions): Tls
     const remote = addressWithPort(arrival.remoteAddress, arrival.remotePort);
     try {
       const hello = await peekClientHello(socket, clock, LIMITS.tlsHandshakeMsMax);
-      const tlsSocket = hello && (await terminator.finish(socket, LIMITS.tlsHandshakeMsMax));
+      const tlsSocket =
+        hello && (await terminator.finish(socket, hello.serverName, LIMITS.tlsHandshakeMsMax));
       if (!tlsSocket || tlsSocket.destroyed) return void socket.destroy();
       needs.onConnection(tlsSocket, arrival);
     } catch (thrown) {

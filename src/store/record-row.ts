@@ -20,6 +20,8 @@ export interface StoredRecord {
   readonly cipher: Text;
   /** 1 or 0. */
   readonly post_quantum: number | null;
+  /** By name, with spaces between them. */
+  readonly offered_groups: Text;
   readonly ja4: Text;
   readonly protocol: Text;
   readonly method: Text;
@@ -62,6 +64,7 @@ export const RECORD_COLUMNS = {
   tls_version: 'TEXT',
   cipher: 'TEXT',
   post_quantum: 'INTEGER',
+  offered_groups: 'TEXT',
   ja4: 'TEXT',
   protocol: 'TEXT',
   method: 'TEXT',

@@ -30,12 +30,19 @@ export interface RecordsTable {
   close(): void;
 }
 
+const FIRST_NAMES = RECORD_NAMES.filter((name) => name !== 'offered_groups');
+
 export const RECORDS_MIGRATIONS: readonly Migration[] = [
   {
     number: 1,
     reason:
       'one row for each exchange and stream; no index but the id, as writing must be cheap and the rows are capped',
-    sql: `CREATE TABLE records (id INTEGER PRIMARY KEY, ${RECORD_NAMES.map((name) => `${name} ${RECORD_COLUMNS[name]}`).join(', ')}) STRICT;`,
+    sql: `CREATE TABLE records (id INTEGER PRIMARY KEY, ${FIRST_NAMES.map((name) => `${name} ${RECORD_COLUMNS[name]}`).join(', ')}) STRICT;`,
+  },
+  {
+    number: 2,
+    reason: 'which key exchanges clients could do, to see what a stricter rule would cost',
+    sql: `ALTER TABLE records ADD COLUMN offered_groups ${RECORD_COLUMNS.offered_groups};`,
   },
 ];
 

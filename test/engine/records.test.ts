@@ -89,6 +89,7 @@ describe('an exchange', () => {
     );
     assert.match(record.cipher ?? '', /^TLS_/);
     assert.match(record.ja4 ?? '', /^t13d/);
+    assert.match(record.offered_groups ?? '', /\bx25519\b/);
     assert.equal(record.bytes_down, 5);
     assert.ok((record.wait_ms ?? -1) >= 0 && (record.first_byte_ms ?? -1) >= (record.wait_ms ?? 0));
     assert.ok(record.duration_ms >= (record.first_byte_ms ?? 0));

@@ -125,7 +125,7 @@ describe('an HTTP/2 connection that was opened for another name', () => {
 test('certs.static.additional: an RSA certificate is shown to those who cannot do ECDSA', async (t) => {
   const { certFile, keyFile } = await testCertificates();
   const directory = makeTemporaryDirectory(t);
-  const { cert, key } = await createRsaPair('rsa');
+  const { cert, key } = await createRsaPair('rsa', ['localhost']);
   const rsa = { cert_file: join(directory, 'rsa.pem'), key_file: join(directory, 'rsa.key') };
   writeFileSync(rsa.cert_file, cert);
   writeFileSync(rsa.key_file, key);

@@ -10,6 +10,8 @@ export interface CommandOptions {
   readonly cwd?: string;
   /** Added to this process's environment. */
   readonly env?: Readonly<Record<string, string>>;
+  /** What it reads on standard input; nothing when left out. */
+  readonly input?: string;
   readonly timeoutMs: number;
   /** `show` passes the output on as it comes; `keep` returns it. */
   readonly output: 'show' | 'keep';
@@ -30,12 +32,15 @@ export const runCommand = (
 ): Promise<CommandResult> =>
   new Promise((resolve) => {
     const kept: Buffer[] = [];
+    const input = options.input === undefined ? 'ignore' : 'pipe';
     const child = spawn(program, args, {
       cwd: options.cwd ?? INTEROP,
       env: { ...process.env, ...options.env },
-      stdio: options.output === 'show' ? ['ignore', 'inherit', 'inherit'] : ['ignore', 'pipe', 'pipe'],
+      stdio: options.output === 'show' ? [input, 'inherit', 'inherit'] : [input, 'pipe', 'pipe'],
       timeout: options.timeoutMs,
     });
+    // A program that leaves before it has read everything has its reasons, which its exit code tells.
+    child.stdin?.on('error', () => {}).end(options.input);
     // Whoever ends the runner means its suites too: they stop their engines in their own clean-up. A terminal sends
     // its interrupt to both by itself; the runner only has to outlive the suite.
     const terminate = (): void => void child.kill('SIGTERM');

@@ -26,6 +26,7 @@ test('a whole exchange has every fact', () => {
     tls_version: 'TLSv1.3',
     cipher: 'TLS_AES_128_GCM_SHA256',
     post_quantum: 0,
+    offered_groups: 'x25519 secp256r1',
     ja4: 't13d',
     protocol: 'h2',
     method: 'GET',

@@ -29,6 +29,7 @@ export const exchangeOf = (overrides: Partial<TrafficRecord> = {}): TrafficRecor
     tlsVersion: 'TLSv1.3',
     cipher: 'TLS_AES_128_GCM_SHA256',
     isPostQuantum: false,
+    offeredGroups: 'x25519 secp256r1',
     ja4: 't13d',
   },
   tunnel: tunnelOf(),

@@ -56,14 +56,29 @@ describe('a client without the group', () => {
   });
 });
 
-test('a client with the group uses it, even where it guessed another', async (t) => {
+test('a client with the group uses it, even where it guessed another, and is known to', async (t) => {
   if (!hasPostQuantum()) return assert.equal(groupsFrom('prefer'), groupsFrom('off'));
   for (const postQuantum of ['prefer', 'require'] as const) {
-    const { connectTls } = await startDoorstep(t, { postQuantum });
+    const { connectTls, nextArrival } = await startDoorstep(t, { postQuantum });
     for (const ecdhCurve of ['X25519MLKEM768:X25519', 'X25519:X25519MLKEM768']) {
+      const arriving = nextArrival();
       const client = connectTls({ servername: PUBLISHED_HOST, ecdhCurve });
-      await once(client, 'secureConnect');
+      assert.equal((await arriving).connection.isPostQuantum, true);
       assert.equal((client.getEphemeralKeyInfo() as { name?: string }).name, 'X25519MLKEM768');
     }
+  }
+});
+
+test('a connection without it is known to be without, whoever of both has not used it', async (t) => {
+  const both = hasPostQuantum() ? 'X25519MLKEM768:P-256' : 'P-256';
+  for (const [postQuantum, options] of [
+    ['prefer', { ecdhCurve: 'X25519' }],
+    ['prefer', { ecdhCurve: both, maxVersion: 'TLSv1.2' }],
+    ['off', { ecdhCurve: both }],
+  ] as const) {
+    const { connectTls, nextArrival } = await startDoorstep(t, { postQuantum });
+    const arriving = nextArrival();
+    connectTls({ servername: PUBLISHED_HOST, ...options });
+    assert.equal((await arriving).connection.isPostQuantum, false);
   }
 });

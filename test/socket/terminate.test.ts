@@ -178,6 +178,17 @@ describe('session tickets', () => {
   });
 });
 
+test('a client that asks for another handshake on its connection is refused', async (t) => {
+  const { connectTls } = await startDoorstep(t);
+  const client = connectTls({ servername: PUBLISHED_HOST, maxVersion: 'TLSv1.2' });
+  await once(client, 'secureConnect');
+  const outcome = await new Promise((resolve) => {
+    client.once('error', (error: NodeJS.ErrnoException) => resolve(error.code));
+    client.renegotiate({}, () => resolve('done'));
+  });
+  assert.equal(outcome, 'ERR_SSL_NO_RENEGOTIATION');
+});
+
 test('handshakes of many clients at once each find their own connection', async (t) => {
   const { connectTls, doorstep } = await startDoorstep(t);
   const { ca } = await testCertificates();

@@ -8,10 +8,10 @@ import { describe, type TestContext, test } from 'node:test';
 import { connect as connectTls, createServer, type TLSSocket } from 'node:tls';
 import { LIMITS } from '../../src/base/limits.ts';
 import { TLS_SUITES, type TlsDemands } from '../../src/base/tls.ts';
-import { createCertificates } from '../../src/socket/certificates.ts';
+import { type CertificateFiles, createCertificates } from '../../src/socket/certificates.ts';
 import type { PublishedMode } from '../../src/socket/dispatch.ts';
 import { createTerminators } from '../../src/socket/terminators.ts';
-import { createRsaPair, createTestPair, testCertificates } from '../support/certificates.ts';
+import { createRsaPair, createTestPair, type TestPair, testCertificates } from '../support/certificates.ts';
 import { createFakeClock } from '../support/clock.ts';
 import { ENGINE_HOST, PUBLISHED_HOST, startDoorstep } from '../support/doorstep.ts';
 import { createLogRecorder } from '../support/log.ts';
@@ -21,7 +21,8 @@ import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
 const nameOf = (label: string) => `${label}.t.edge.example.test`;
 const suitesOf = (...names: string[]) => TLS_SUITES.filter(({ name }) => names.includes(name));
-const raw = (alpnProtocols: string[], demands: TlsDemands = { versionMin: 'TLSv1.2' }): PublishedMode => ({
+const LAX: TlsDemands = { versionMin: 'TLSv1.2' };
+const raw = (alpnProtocols: string[], demands = LAX): PublishedMode => ({
   kind: 'terminated',
   demands,
   alpnProtocols,
@@ -112,30 +113,63 @@ describe('versions and suites', () => {
 });
 
 describe('certificates of two kinds', () => {
-  test('are shown to those who can verify them', async (t) => {
+  const filesOf = (t: TestContext, pairs: Readonly<Record<string, TestPair>>): CertificateFiles[] => {
     const directory = makeTemporaryDirectory(t);
-    const files = await Promise.all(
-      (['ec', 'rsa'] as const).map(async (keyType) => {
-        const { cert, key } = await (keyType === 'ec' ? createTestPair('ec') : createRsaPair('rsa'));
-        const pair = {
-          certFile: join(directory, `${keyType}.pem`),
-          keyFile: join(directory, `${keyType}.key`),
-        };
-        writeFileSync(pair.certFile, cert);
-        writeFileSync(pair.keyFile, key);
-        return pair;
-      }),
-    );
+    return Object.entries(pairs).map(([name, { cert, key }]) => {
+      const files = { certFile: join(directory, `${name}.pem`), keyFile: join(directory, `${name}.key`) };
+      writeFileSync(files.certFile, cert);
+      writeFileSync(files.keyFile, key);
+      return files;
+    });
+  };
+  const shown = async (port: number, name: string, ...flags: string[]) =>
+    /subject=.*?CN ?= ?([\w-]+)/.exec(await opensslClient(port, name, ...flags))?.[1];
+  const RSA = ['-sigalgs', 'RSA-PSS+SHA256'];
+  const ECDSA = ['-sigalgs', 'ECDSA+SHA256'];
+
+  test('are shown to those who can verify them', async (t) => {
+    const files = filesOf(t, {
+      ec: await createTestPair('ec'),
+      rsa: await createRsaPair('rsa', [PUBLISHED_HOST]),
+    });
     const { port } = await startDoorstep(t, { files });
-    const shown = async (...flags: string[]) =>
-      /subject=.*?CN ?= ?(\w+)/.exec(await opensslClient(port, PUBLISHED_HOST, ...flags))?.[1];
     for (const version of ['-tls1_2', '-tls1_3']) {
-      assert.equal(await shown(version), 'ec');
-      assert.equal(await shown(version, '-sigalgs', 'RSA-PSS+SHA256'), 'rsa');
-      assert.equal(await shown(version, '-sigalgs', 'ECDSA+SHA256'), 'ec');
+      assert.equal(await shown(port, PUBLISHED_HOST, version), 'ec');
+      assert.equal(await shown(port, PUBLISHED_HOST, version, ...RSA), 'rsa');
+      assert.equal(await shown(port, PUBLISHED_HOST, version, ...ECDSA), 'ec');
     }
-    assert.equal(await shown('-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'), 'rsa');
+    assert.equal(
+      await shown(port, PUBLISHED_HOST, '-tls1_2', '-cipher', 'ECDHE-RSA-AES128-GCM-SHA256'),
+      'rsa',
+    );
   });
+
+  for (const [what, mode] of [
+    ['HTTP', { kind: 'http', demands: LAX }],
+    [
+      'a raw tunnel that needs a client certificate',
+      { kind: 'terminated', demands: LAX, alpnProtocols: [], takesCertificate: true },
+    ],
+  ] as const)
+    test(`are shown for the name that is asked for, of both kinds: ${what}`, async (t) => {
+      const tunnel = nameOf('tunnel');
+      const files = filesOf(t, {
+        'host-ec': await createTestPair('host-ec', {}, [ENGINE_HOST]),
+        'host-rsa': await createRsaPair('host-rsa', [ENGINE_HOST]),
+        'tunnel-ec': await createTestPair('tunnel-ec', {}, [tunnel]),
+        'tunnel-rsa': await createRsaPair('tunnel-rsa', [tunnel]),
+      });
+      const { port } = await startDoorstep(t, { files, modes: { [tunnel]: mode } });
+      for (const [name, is] of [
+        [ENGINE_HOST, 'host'],
+        [tunnel, 'tunnel'],
+        [`${tunnel.toUpperCase()}.`, 'tunnel'],
+      ] as const) {
+        assert.equal(await shown(port, name), `${is}-ec`, name);
+        assert.equal(await shown(port, name, ...RSA), `${is}-rsa`, name);
+        assert.equal(await shown(port, name, ...ECDSA), `${is}-ec`, name);
+      }
+    });
 });
 
 describe('session tickets', () => {
@@ -222,7 +256,7 @@ describe('terminators', () => {
     const client = connectTls({ port, host: '127.0.0.1', ca, servername: ENGINE_HOST, ALPNProtocols: ['a'] });
     t.after(() => client.destroy());
     const [socket] = (await accepted) as [Socket];
-    const finishing = of('a').finish(socket, LIMITS.tlsHandshakeMsMax);
+    const finishing = of('a').finish(socket, ENGINE_HOST, LIMITS.tlsHandshakeMsMax);
     of('b');
     const [tlsSocket] = await Promise.all([finishing, once(client, 'secureConnect')]);
     t.after(() => tlsSocket?.destroy());
@@ -242,7 +276,7 @@ describe('a TLS pass-through', () => {
     const passing = nextPassed();
     const client = connectTls({ servername: nameOf('own'), ALPNProtocols: ['own'] });
     const { socket, connection } = await passing;
-    const { hello, ja4, ...rest } = connection;
+    const { ja4, offeredGroups, ...rest } = connection;
     assert.deepEqual(rest, {
       remoteAddress: '127.0.0.1',
       remotePort: client.localPort,
@@ -251,7 +285,7 @@ describe('a TLS pass-through', () => {
       serverName: nameOf('own'),
       acceptedAt: clock.now(),
     });
-    assert.equal(hello.serverName, nameOf('own'));
+    assert.match(offeredGroups, /x25519/);
     assert.match(ja4, /^t13d\d{4}on_/);
     assert.equal(socket.isPaused(), true);
 

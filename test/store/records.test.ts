@@ -7,7 +7,7 @@ import { LIMITS } from '../../src/base/limits.ts';
 import { storedFrom } from '../../src/observe/stored-record.ts';
 import { databaseBytes, openDatabase } from '../../src/store/database.ts';
 import type { StoredRecord } from '../../src/store/record-row.ts';
-import { openRecordsTable } from '../../src/store/records.ts';
+import { openRecordsTable, RECORDS_MIGRATIONS } from '../../src/store/records.ts';
 import { exchangeOf } from '../observe/traffic.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 
@@ -40,6 +40,26 @@ test('what is appended is found as it was, with a number that grows, also in a f
   );
 });
 
+test('a file of an earlier version keeps its rows, without what was not known then', (t) => {
+  const path = join(makeTemporaryDirectory(t), 'records.db');
+  const { offered_groups: _, ...known } = EXAMPLE;
+  const names = Object.keys(known);
+  const first = openDatabase({ path, mode: 'create', migrations: RECORDS_MIGRATIONS.slice(0, 1) });
+  const values = names.map(() => '?').join(', ');
+  first.use((connection) =>
+    connection
+      .prepare(`INSERT INTO records (${names.join(', ')}) VALUES (${values})`)
+      .run(...Object.values(known)),
+  );
+  first.close();
+  const { table } = open(t, { path });
+  table.append(rows(1), NOW_MS);
+  assert.deepEqual(table.search({ limit: 10 }), [
+    { ...EXAMPLE, id: 2 },
+    { ...known, offered_groups: null, id: 1 },
+  ]);
+});
+
 test('the file is its owner’s alone', (t) => {
   const { table, path } = open(t);
   table.append(rows(1), NOW_MS);
@@ -50,7 +70,7 @@ test('the file is its owner’s alone', (t) => {
 test('a file that another program keeps locked is an error soon, and not a wait', (t) => {
   const { table, path } = open(t);
   table.append(rows(1), NOW_MS);
-  const other = openDatabase({ path, mode: 'open', migrations: [{ number: 1, reason: '', sql: '' }] });
+  const other = openDatabase({ path, mode: 'open', migrations: RECORDS_MIGRATIONS });
   t.after(() => other.close());
   other.use((connection) => connection.exec('BEGIN IMMEDIATE'));
   const startMs = performance.now();

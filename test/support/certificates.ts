@@ -39,12 +39,18 @@ const createAuthority = (): Promise<{ private: string; cert: string }> =>
 let authority: ReturnType<typeof createAuthority> | undefined;
 let made: Promise<TestCertificates> | undefined;
 
-/** A fresh RSA pair, signed by itself: what makes the others cannot sign the one kind of key with the other. */
-export const createRsaPair = async (commonName: string): Promise<TestPair> => {
+const hostNames = (hosts: readonly string[]) => hosts.map((value) => ({ type: 2 as const, value }));
+
+/**
+ * A fresh RSA pair, signed by itself: what makes the others cannot sign the one kind of key with the other.
+ * @param hosts that it is good for
+ */
+export const createRsaPair = async (commonName: string, hosts: readonly string[] = []): Promise<TestPair> => {
   const { private: key, cert } = await generate(nameFrom(commonName), {
     keyType: 'rsa',
     keySize: 2_048,
     algorithm: 'sha256',
+    ...(hosts.length > 0 && { extensions: [{ name: 'subjectAltName', altNames: hostNames(hosts) }] }),
   });
   return { cert, key };
 };
@@ -74,7 +80,7 @@ export const createTestPair = async (
       {
         name: 'subjectAltName',
         altNames: [
-          ...hosts.map((value) => ({ type: 2 as const, value })),
+          ...hostNames(hosts),
           { type: 7 as const, ip: '127.0.0.1' },
           { type: 7 as const, ip: '::1' },
         ],

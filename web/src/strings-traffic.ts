@@ -76,6 +76,7 @@ export const TRAFFIC = {
           tls_version: 'Version',
           cipher: 'Cipher',
           post_quantum: 'Post-quantum',
+          offered_groups: 'Groups offered',
           alpn: 'ALPN',
           server_name: 'Server name',
           ja4: 'JA4',
