@@ -19,6 +19,7 @@ import { createAdmission, type ProofVerifiers } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { EdgeContext, EdgeOptions } from './context.ts';
 import { createDialUpstream } from './dial-upstream.ts';
+import { createDialerAdmission } from './dialer-admission.ts';
 import { Http1Downstream } from './http1/downstream.ts';
 import { serveHttp2 } from './http2/downstream.ts';
 import type { Policies, Running } from './policies.ts';
@@ -174,6 +175,8 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
 
     /** One stream of raw bytes to the upstream of a tunnel, for private dials. */
     dialUpstream,
+    /** Whether a private dialer may reach a tunnel, and stay. */
+    admitDialer: createDialerAdmission(policies),
 
     /** Asks the upstream of a tunnel for a proof that it is reached. */
     probe: createTunnelProbe({ ...needs, pools }, options.probe),

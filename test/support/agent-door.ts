@@ -81,6 +81,7 @@ export const startDoor = async (t: TestContext) => {
       reservePort: async () => undefined,
       record: () => {},
       privateEdge: {
+        admit: () => () => {},
         dialUpstream: (tunnel, { remoteAddress }, signal) =>
           door.dialBack(tunnel, { address: remoteAddress }, signal),
         serveHttp: (socket) => void socket.destroy(),
