@@ -35,7 +35,7 @@ const connectTo = async (
   t: TestContext,
   { port, ca }: Pick<TestEngine, 'port' | 'ca'>,
 ): Promise<TLSSocket> => {
-  const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' });
+  const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' }).on('error', () => {});
   t.after(() => socket.destroy());
   await once(socket, 'secureConnect');
   return socket;
