@@ -35,7 +35,7 @@ const connectTo = async (
   t: TestContext,
   { port, ca }: Pick<TestEngine, 'port' | 'ca'>,
 ): Promise<TLSSocket> => {
-  const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' }).on('error', () => {});
+  const socket = connect({ host: '127.0.0.1', port, ca, servername: 'localhost' });
   t.after(() => socket.destroy());
   await once(socket, 'secureConnect');
   return socket;
@@ -141,7 +141,7 @@ test('a certificate for the host and one for the tunnels are each shown where th
       ...{ host: '127.0.0.1', port: engine.port, ca, servername: 'web.t.localhost' },
       ...{ ...laptop, ALPNProtocols: ['echo'] },
       ...(session && { session }),
-    });
+    }).on('error', () => {});
     t.after(() => socket.destroy());
     await once(socket, 'secureConnect');
     socket.write('ping');
