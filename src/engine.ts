@@ -177,6 +177,7 @@ export const createEngine = (
       verifyCertificate: proofs.verifyCertificate,
       reservePort: async ({ protocol, port }) => (protocol === 'tcp' ? edge.reservePort(port) : undefined),
       privateEdge: {
+        admit: (...dialer) => edge.admitDialer(...dialer),
         dialUpstream: (tunnel, dialer, signal) => edge.dialUpstream(tunnel, addressesOf(dialer), signal),
         serveHttp: (socket, connection, tunnel) =>
           inBackground(edge.acceptPrivate(socket, addressesOf(connection), tunnel), (error) =>

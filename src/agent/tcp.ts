@@ -60,5 +60,6 @@ export const reasonOf = (fault: Error | null): string => {
   return reason ?? (((syscall || !fault.message) && code) || fault.message);
 };
 
-/** Whether an end of its writing side is on its way. */
-export const isEnding = (socket: Socket): boolean => socket.writableEnded && !socket.writableFinished;
+/** Whether everything is with the system, and the end of its writing side is on its way. */
+export const isEnding = ({ writableEnded, writableFinished, writableLength }: Socket): boolean =>
+  writableEnded && !writableFinished && writableLength === 0;

@@ -161,6 +161,8 @@ export const createAgentDoor = (needs: AgentDoorNeeds, options: AgentDoorOptions
     /** Ends everything now; resolves when nothing is left. */
     async destroy(): Promise<void> {
       isDraining = true;
+      // Streams first, while they can still be told from channels: what is cut must not look whole.
+      held.release(() => false);
       rendezvous.destroy(fail('ENGINE_DRAINING'));
       const ends = [...connections].map(([socket, whole]) => {
         socket.destroy();

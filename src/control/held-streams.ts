@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { Principal } from '../base/principal.ts';
+import { breakOff } from '../stream/break-off.ts';
 
 export type HeldStreams = ReturnType<typeof createHeldStreams>;
 
@@ -30,7 +31,7 @@ export const createHeldStreams = () => {
       for (const [principal, sockets] of [...held]) {
         if (isActive(principal)) continue;
         count += sockets.size;
-        for (const socket of [...sockets]) socket.destroy();
+        for (const socket of [...sockets]) breakOff(socket);
       }
       return count;
     },

@@ -3,16 +3,17 @@
  *
  * Flow: control/accept.ts hands over the socket behind the request; the stream's agent is dialled and the two are relayed; a tunnel
  * that is known to speak HTTP is the edge's from here on, which applies its upstream options to each request.
- * Invariant: the permission is checked for every single dial. Until the agent's side exists nothing is read beyond the socket's own
+ * Invariant: the permission is checked for every single dial, and so is the policy of a tunnel that is published too. Until the agent's side exists nothing is read beyond the socket's own
  * buffer, so what a zero-RTT dialer sends early waits in order and is bounded.
  */
 import type { Duplex } from 'node:stream';
-import { engineErrorFrom, fail } from '../base/errors.ts';
+import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import { newStreamId } from '../base/ids.ts';
-import { PERMISSIONS } from '../base/principal.ts';
+import { PERMISSIONS, type Principal } from '../base/principal.ts';
 import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import type { Clock } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
+import { breakOff } from '../stream/break-off.ts';
 import { relay } from '../stream/relay.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -26,6 +27,18 @@ export type PrivateDialRequest = Extract<Message, { kind: 'private-dial' }>;
 
 /** The way to upstreams, with what their tunnels ask for on it. */
 export interface PrivateEdge {
+  /**
+   * Lets a dialer in, by the policy of a tunnel that is published as well.
+   * @param cut called once at most, when it may not stay
+   * @returns to be called when it has gone
+   * @throws ADDRESS_FORBIDDEN and the other denials of policies
+   */
+  admit(
+    tunnel: Tunnel,
+    dialer: AgentConnection,
+    principal: Principal,
+    cut: (error: EngineError) => void,
+  ): () => void;
   /** One stream of raw bytes; rejects as a DialBack does, and with UPSTREAM_TLS_FAILED. */
   dialUpstream(tunnel: Tunnel, dialer: AgentConnection, signal: AbortSignal): Promise<AgentStream>;
   /** Takes over a dialer that speaks HTTP to one tunnel. */
@@ -38,6 +51,12 @@ export interface PrivateDialsNeeds extends ProofVerifiers {
   readonly held: HeldStreams;
   readonly privateEdge: PrivateEdge;
   readonly record: (record: TrafficRecord) => void;
+}
+
+/** A dialer that was let in. */
+interface Dialer {
+  /** Why it was cut, if it was. */
+  cutBy(): EngineError | undefined;
 }
 
 export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleMs: number }) => {
@@ -75,7 +94,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     socket: Duplex,
     tunnel: Tunnel,
     connection: AgentConnection,
-    { zeroRtt, credentialId }: { zeroRtt: boolean; credentialId: string },
+    { zeroRtt, credentialId, cutBy }: { zeroRtt: boolean; credentialId: string } & Pick<Dialer, 'cutBy'>,
   ) => {
     const kind = 'private-stream';
     const startMs = clock.elapsed();
@@ -85,7 +104,8 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
       const waitMs = clock.elapsed() - startMs;
       // Flushed before any payload can follow (protocol.md 6.3).
       if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: stream.id });
-      const end = endFromRelay(await relay(socket, stream.socket, { clock, idleMs, pulse: tunnel.pulse }));
+      const result = await relay(socket, stream.socket, { clock, idleMs, pulse: tunnel.pulse });
+      const end = endFromRelay(result, cutBy());
       record({ kind, connection, streamId: stream.id, status: 0, waitMs, ...told(), ...end });
     } catch (thrown) {
       const error = engineErrorFrom(thrown);
@@ -94,17 +114,34 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     }
   };
 
+  const admit = (
+    socket: Duplex,
+    tunnel: Tunnel,
+    connection: AgentConnection,
+    principal: Principal,
+  ): Dialer => {
+    let cutBy: EngineError | undefined;
+    const leave = privateEdge.admit(tunnel, connection, principal, (error) => {
+      cutBy = error;
+      breakOff(socket);
+    });
+    if (socket.closed) leave();
+    else socket.once('close', leave);
+    return { cutBy: () => cutBy };
+  };
+
   const serve = async (socket: Duplex, request: PrivateDialRequest, connection: AgentConnection) => {
     const { details, target, zeroRtt, datagramChannel } = request;
     const principal = await authenticate(details, connection, PERMISSIONS.manageStreams, needs);
     held.hold(principal, socket);
     if (datagramChannel) throw fail('FEATURE_NOT_AVAILABLE', { feature: 'A datagram channel over TLS' });
     const tunnel = find(target);
+    const { cutBy } = admit(socket, tunnel, connection, principal);
     if (tunnel.properties.protocol === 'http') {
       if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: newStreamId() });
       return privateEdge.serveHttp(socket, connection, tunnel);
     }
-    return join(socket, tunnel, connection, { zeroRtt, credentialId: principal.credentialId });
+    return join(socket, tunnel, connection, { zeroRtt, credentialId: principal.credentialId, cutBy });
   };
 
   return {

@@ -19,6 +19,10 @@ export interface AgentConnection {
   /** What the agent connected to. */
   readonly localAddress?: string;
   readonly localPort?: number;
+  /** What its TLS has agreed on, as the doorstep names it; and whether that is known to be post-quantum. */
+  readonly tlsVersion?: string;
+  readonly cipher?: string;
+  readonly isPostQuantum?: boolean;
 }
 
 /** The peer as the log names it. */

@@ -11,6 +11,7 @@ import type { AddressSet } from '../base/ip.ts';
 import type { Logger } from '../base/log.ts';
 import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
+import { breakOff } from '../stream/break-off.ts';
 import { relay } from '../stream/relay.ts';
 import type { Router } from '../tunnel/router.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -18,12 +19,13 @@ import { createAdmission, type ProofVerifiers } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { EdgeContext, EdgeOptions } from './context.ts';
 import { createDialUpstream } from './dial-upstream.ts';
+import { createDialerAdmission } from './dialer-admission.ts';
 import { Http1Downstream } from './http1/downstream.ts';
 import { serveHttp2 } from './http2/downstream.ts';
 import type { Policies, Running } from './policies.ts';
 import { createPools, type PoolsNeeds } from './pools.ts';
 import { speaksHttp2 } from './private-http.ts';
-import { BREAKS, createRawEdge } from './raw.ts';
+import { createRawEdge } from './raw.ts';
 import { createReplays } from './replay.ts';
 import { NO_TAPS, type Taps } from './tap.ts';
 import { createTcpPorts, type ListenOnPort, type PortRange } from './tcp-ports.ts';
@@ -99,14 +101,17 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
         cut(error) {
           cutBy = error;
           // Both, as the other would first be let finish what it has.
-          downstream.destroy(error);
-          upstream.destroy(error);
+          breakOff(downstream);
+          breakOff(upstream);
         },
       };
       // A private dial was allowed by its credential.
       if (!connection.tunnel) policies.follow(running);
-      passOnReset(downstream, upstream, 'REQUEST_ABORTED');
-      passOnReset(upstream, downstream, 'UPSTREAM_CLOSED');
+      const noteReset = (code: 'REQUEST_ABORTED' | 'UPSTREAM_CLOSED') => () => {
+        cutBy ??= fail(code);
+      };
+      passOnReset(downstream, upstream, noteReset('REQUEST_ABORTED'));
+      passOnReset(upstream, downstream, noteReset('UPSTREAM_CLOSED'));
       inBackground(
         relay(downstream, upstream, { clock, idleMs: options.streamIdleMs, pulse: tunnel.pulse }).then(
           (result) => {
@@ -146,9 +151,8 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
   };
 
   const acceptTls = (socket: Duplex, connection: EdgeConnection, mode: 'terminated' | 'passthrough') => {
-    const breakOff = mode === 'passthrough' ? BREAKS.tcp : BREAKS.tls;
     try {
-      raw.accept(socket, rawTunnel(connection, mode), connection, breakOff);
+      raw.accept(socket, rawTunnel(connection, mode), connection);
     } catch (thrown) {
       breakOff(socket);
       record(failedRecord('stream', connection, engineErrorFrom(thrown)));
@@ -182,6 +186,8 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
 
     /** One stream of raw bytes to the upstream of a tunnel, for private dials. */
     dialUpstream,
+    /** Whether a private dialer may reach a tunnel, and stay. */
+    admitDialer: createDialerAdmission(policies),
 
     /** Asks the upstream of a tunnel for a proof that it is reached. */
     probe: createTunnelProbe({ ...needs, pools }, options.probe),
@@ -204,7 +210,8 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
       tcpPorts.close();
       replays.destroy();
       const rawClosed = raw.destroy();
-      for (const socket of [...connections.keys(), ...relays]) socket.destroy();
+      for (const socket of relays) breakOff(socket);
+      for (const socket of connections.keys()) socket.destroy();
       pools.close();
       await rawClosed;
     },
@@ -230,10 +237,13 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
  * Breaks off `to` when `from` is an HTTP/2 stream that was reset. Node lets such a stream end like any other, and half a transfer would
  * look like a whole one; 'aborted' says so at once, and is not said where our own side has ended already.
  */
-const passOnReset = (from: Duplex, to: Duplex, code: 'REQUEST_ABORTED' | 'UPSTREAM_CLOSED'): void => {
+const passOnReset = (from: Duplex, to: Duplex, note: () => void): void => {
   const stream: Duplex & { readonly rstCode?: number } = from;
-  stream.once('aborted', () => to.destroy(fail(code)));
-  stream.once('end', () => {
-    if (stream.rstCode) to.destroy(fail(code));
+  const pass = () => {
+    note();
+    breakOff(to);
+  };
+  stream.once('aborted', pass).once('end', () => {
+    if (stream.rstCode) pass();
   });
 };

@@ -3,7 +3,7 @@
  *
  * Flow: the doorstep (TLS) or a published port (TCP) hands in a socket and who it is for; the agent is dialled; the two are relayed.
  * Invariant: who may not reach the tunnel reaches no upstream, and is cut when that changes; nothing is read of the downstream before the
- * tunnel's agent has answered; a stream that breaks off reaches the downstream as a break (a reset, or TLS without close_notify).
+ * tunnel's agent has answered; a stream that breaks off reaches the downstream as a break, and the other way round.
  * Limits: the deadline of dials, the idle time of relays, writeBufferBytesMax.
  */
 import type { Duplex } from 'node:stream';
@@ -12,24 +12,13 @@ import type { Logger } from '../base/log.ts';
 import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
+import { breakOff } from '../stream/break-off.ts';
 import { relay } from '../stream/relay.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Admit } from './admission.ts';
 import type { EdgeConnection } from './connection.ts';
 import type { DialUpstream } from './dial-upstream.ts';
 import type { Policies, Running } from './policies.ts';
-
-/** A TCP socket can say that it breaks off; TLS says so by ending without close_notify. */
-type RawSocket = Duplex & { resetAndDestroy?(): unknown };
-
-/** How a connection is broken off. */
-export type Break = (socket: RawSocket) => void;
-
-export const BREAKS = {
-  /** By a reset: an end without one would look like a whole answer. */
-  tcp: (socket) => (socket.resetAndDestroy ? void socket.resetAndDestroy() : void socket.destroy()),
-  tls: (socket) => void socket.destroy(),
-} as const satisfies Record<string, Break>;
 
 export interface RawEdgeNeeds {
   readonly clock: Clock;
@@ -44,14 +33,11 @@ export type RawEdge = ReturnType<typeof createRawEdge>;
 
 export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs: number }) => {
   const { clock, log, admit, policies, dialUpstream, record } = needs;
-  const sockets = new Map<RawSocket, Break>();
+  // Each until it is closed and nobody works for it any more.
+  const running = new Map<Duplex, Promise<unknown>>();
   let isDraining = false;
 
-  const dial = async (
-    socket: RawSocket,
-    tunnel: Tunnel,
-    connection: EdgeConnection,
-  ): Promise<AgentStream> => {
+  const dial = async (socket: Duplex, tunnel: Tunnel, connection: EdgeConnection): Promise<AgentStream> => {
     const gone = new AbortController();
     const leave = () => gone.abort();
     socket.once('close', leave);
@@ -64,10 +50,9 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
   };
 
   const serve = async (
-    socket: RawSocket,
+    socket: Duplex,
     tunnel: Tunnel,
     connection: EdgeConnection,
-    breakOff: Break,
   ): Promise<TrafficRecord> => {
     const startMs = clock.elapsed();
     if (isDraining) throw fail('ENGINE_DRAINING');
@@ -89,7 +74,7 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
       const stream = await dial(socket, tunnel, connection);
       const waitMs = clock.elapsed() - startMs;
       const { pulse } = tunnel;
-      const result = await relay(socket, stream.socket, { clock, idleMs, pulse, breakOff });
+      const result = await relay(socket, stream.socket, { clock, idleMs, pulse });
       const end = endFromRelay(result, cause);
       const durationMs = clock.elapsed() - startMs;
       return {
@@ -109,10 +94,10 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     }
   };
 
-  const accept = async (...[socket, tunnel, connection, breakOff]: Parameters<typeof serve>) => {
+  const accept = async (...[socket, tunnel, connection]: Parameters<typeof serve>) => {
     const startMs = clock.elapsed();
     try {
-      record(await serve(socket, tunnel, connection, breakOff));
+      record(await serve(socket, tunnel, connection));
     } catch (thrown) {
       breakOff(socket);
       const durationMs = clock.elapsed() - startMs;
@@ -121,17 +106,16 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
   };
 
   return {
-    /**
-     * Takes over a connection: paused, with everything that it has sent still in it, half-close on.
-     * @param breakOff how its end is told from a break
-     */
-    accept(socket: RawSocket, tunnel: Tunnel, connection: EdgeConnection, breakOff: Break): void {
-      sockets.set(socket, breakOff);
+    /** Takes over a connection: paused, with everything that it has sent still in it, half-close on. */
+    accept(socket: Duplex, tunnel: Tunnel, connection: EdgeConnection): void {
       // Whoever has the socket hears of its end by 'close'; an error without a listener would end the process.
       socket.on('error', () => {});
-      socket.once('close', () => sockets.delete(socket));
-      inBackground(accept(socket, tunnel, connection, breakOff), (error) =>
-        log.error({ error }, 'raw stream failed'),
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      const whole = Promise.all([accept(socket, tunnel, connection), closed]);
+      running.set(socket, whole);
+      inBackground(
+        whole.finally(() => running.delete(socket)),
+        (error) => log.error({ error }, 'raw stream failed'),
       );
     },
 
@@ -143,16 +127,16 @@ export const createRawEdge = (needs: RawEdgeNeeds, { idleMs }: { readonly idleMs
     /** Ends everything now; resolves when nothing is left. */
     async destroy(): Promise<void> {
       isDraining = true;
-      const closed = [...sockets.keys()].map(
-        (socket) => new Promise<void>((resolve) => socket.once('close', resolve)),
-      );
-      for (const [socket, breakOff] of sockets) breakOff(socket);
-      await Promise.all(closed);
+      const ends = [...running].map(([socket, whole]) => {
+        breakOff(socket);
+        return whole;
+      });
+      await Promise.allSettled(ends);
     },
 
     /** Connections that wait for their agent or are relayed. */
     get connectionCount(): number {
-      return sockets.size;
+      return running.size;
     },
   };
 };

@@ -9,10 +9,11 @@
 import { randomInt } from 'node:crypto';
 import { EngineError, fail } from '../base/errors.ts';
 import type { TunnelId } from '../base/ids.ts';
+import { breakOff } from '../stream/break-off.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeConnection } from './connection.ts';
-import { BREAKS, type RawEdge } from './raw.ts';
+import type { RawEdge } from './raw.ts';
 
 /** From the first port to the last, both included. */
 export interface PortRange {
@@ -63,8 +64,8 @@ export const createTcpPorts = (
     reserved.add(wanted);
     try {
       const { port, close } = await listen(wanted, (socket, connection) => {
-        if (tunnel) accept(socket, tunnel, connection, BREAKS.tcp);
-        else BREAKS.tcp(socket);
+        if (tunnel) accept(socket, tunnel, connection);
+        else breakOff(socket);
       });
       const release = () => {
         reserved.delete(port);

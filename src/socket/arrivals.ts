@@ -20,7 +20,7 @@ import { createSourceLimits, type SourceLimitsOptions } from './source-limits.ts
 
 /** Where a connection comes from, and where and when it came in. */
 export interface Arrival {
-  /** Canonical (base/ip.ts), as a trusted proxy told it where there is one; '' when the peer was gone before the system could be asked. */
+  /** Canonical (base/ip.ts), as a trusted proxy told it where there is one. */
   readonly remoteAddress: string;
   readonly remotePort: number;
   /** What the peer connected to, as the proxy told it where there is one. */
@@ -89,6 +89,12 @@ export const createArrivals = (needs: ArrivalsNeeds, options: SourceLimitsOption
     return undefined;
   };
 
+  /** The system names every peer but one that has reset the connection: what it sent would count for nobody, and be forwarded for nobody. */
+  const leave = (socket: Socket): undefined => {
+    log.debug({}, 'a peer left before it could be told who it is');
+    socket.destroy();
+  };
+
   const drop = (socket: Socket, reason: DropReason, limit: number, arrival: Arrival) => {
     drops.note(reason, limit, arrival);
     // A reset leaves nothing behind here; a close would leave an entry in the system's table for a minute.
@@ -98,6 +104,7 @@ export const createArrivals = (needs: ArrivalsNeeds, options: SourceLimitsOption
   return {
     async arrive(socket) {
       const own = ownOf(socket);
+      if (own.remoteAddress === '') return leave(socket);
       const arrival = trustedProxies.has(own.remoteAddress) ? await toldBy(socket, own) : own;
       if (!arrival || socket.destroyed) return undefined;
       const place = sources.take(arrival.remoteAddress);

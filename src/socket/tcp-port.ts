@@ -58,7 +58,7 @@ export const createPortListener = (
         socket.destroy();
       });
     });
-    const address = await bind(server, { host, port }, 'tcp.port_range');
+    const address = await bind(server, { host, port }, 'tcp.listen_host or tcp.port_range');
     // Out of file descriptors, mostly. The server goes on accepting when there are some again.
     server.on('error', (error) => log.error({ error }, 'a connection could not be accepted'));
     return { port: address.port, close: () => void server.close() };

@@ -4,7 +4,8 @@
  * Flow: receive.ts hands in sockets that hold their ClientHello, each to the terminator of its policy; what comes out is an ordinary
  * TLSSocket. Node's own path is used: a tls.Server that never listens is handed the socket as if it had accepted it.
  * Invariant: session tickets of one policy mean nothing to another, as each has keys of its own; a resumed session was
- * therefore made under the same policy. The socket's half-close carries over: allowHalfOpen of the raw socket is that of the TLSSocket.
+ * therefore made under the same policy. The socket's half-close carries over: allowHalfOpen of the raw socket is that of the TLSSocket; and
+ * so does its reset (reset.ts).
  * Limits: the handshake ends, or is ended, within the time that the caller gives; ticketKeyMs.
  */
 import { constants, randomBytes } from 'node:crypto';
@@ -19,6 +20,7 @@ import type { Certificates } from './certificates.ts';
 import { createPairChoice } from './choose-pair.ts';
 import { createCertificateDemand } from './demand-certificate.ts';
 import { groupsFrom, type PostQuantum } from './post-quantum.ts';
+import { passResets } from './reset.ts';
 
 /** What makes one edge different from another. */
 export interface TlsPolicy extends TlsDemands {
@@ -125,6 +127,7 @@ const beginnerFrom = (
   server.on('secureConnection', (tlsSocket) => {
     // An error may come before its new owner runs, and one without a listener would end the process; 'close' follows anyway.
     tlsSocket.on('error', ignore);
+    passResets(tlsSocket, rawSocketOf(tlsSocket));
     settle(tlsSocket)?.resolve(tlsSocket);
   });
   server.on('tlsClientError', (error: NodeJS.ErrnoException, tlsSocket) => {

@@ -12,6 +12,7 @@ import { connect, createSecureContext } from 'node:tls';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
+import { passResets } from './reset.ts';
 
 // Sent as SNI and, when verification is on, expected in the certificate (protocol.md 0.1).
 const UPSTREAM_NAME = 'localhost';
@@ -40,6 +41,7 @@ export const createUpstreamTls = ({ clock }: { clock: Clock }, { isVerified }: U
         rejectUnauthorized: isVerified,
         secureContext,
       });
+      passResets(socket, stream);
       const refuse = (reason: string, cause?: unknown) => {
         deadline.cancel();
         reject(fail('UPSTREAM_TLS_FAILED', { reason }, cause));

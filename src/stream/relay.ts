@@ -2,8 +2,8 @@
  * Copies bytes both ways between a downstream and a stream.
  *
  * Flow: edge (CONNECT, upgrades, raw TLS and TCP) and control/private-dial.ts hand in two sockets and get the counts back.
- * Invariant: the end of one side ends only the writing of the other (protocol.md 6.4); an error or an early close of one destroys the
- * other at once; both are closed when the promise resolves.
+ * Invariant: the end of one side ends only the writing of the other (protocol.md 6.4); an error or an early close of one breaks off the
+ * other at once, so that half a transfer never looks like a whole one; both are closed when the promise resolves.
  * Limits: writeBufferBytesMax per direction, and the idle time; a relay has no other deadline.
  */
 import type { Duplex } from 'node:stream';
@@ -11,6 +11,7 @@ import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 import type { Pulse } from '../tunnel/tunnel.ts';
+import { breakOff } from './break-off.ts';
 import { createSilenceWatch } from './silence.ts';
 
 export interface RelayOptions {
@@ -19,8 +20,6 @@ export interface RelayOptions {
   readonly idleMs: number;
   /** Moved with every byte of the second side, the agent's. */
   readonly pulse?: Pulse;
-  /** How the first side is ended when something breaks, where `destroy` would look like an end. */
-  readonly breakOff?: (a: Duplex) => void;
 }
 
 export interface RelayResult {
@@ -79,11 +78,7 @@ const copy = (
 };
 
 /** Resolves when both sides are closed; never rejects. */
-export const relay = (
-  a: Duplex,
-  b: Duplex,
-  { clock, idleMs, pulse, breakOff = (socket) => void socket.destroy() }: RelayOptions,
-): Promise<RelayResult> =>
+export const relay = (a: Duplex, b: Duplex, { clock, idleMs, pulse }: RelayOptions): Promise<RelayResult> =>
   new Promise((resolve) => {
     let cause: unknown;
     let endedBy: 'a' | 'b' | undefined;
@@ -95,8 +90,8 @@ export const relay = (
     const destroy = (reason?: unknown) => {
       cause ??= reason;
       isBroken = true;
-      if (!a.destroyed) breakOff(a);
-      b.destroy();
+      breakOff(a);
+      breakOff(b);
     };
     const watch = createSilenceWatch(clock, idleMs, () =>
       destroy(fail('STREAM_IDLE', { seconds: idleMs / 1_000 })),

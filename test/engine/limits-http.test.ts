@@ -14,7 +14,7 @@ import {
 } from '../support/downstream.ts';
 import { startHttpUpstream, startTcpUpstream } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
-import { HOSTNAME, requestText } from './http-upstream.ts';
+import { connectAsker, HOSTNAME, requestText } from './http-upstream.ts';
 import { openHttp2, publishAs, responseOf, startHttp2Upstream } from './switch-ends.ts';
 
 /** An upstream that answers only when told to. */
@@ -258,12 +258,13 @@ describe('time-outs', () => {
     });
     const engine = await publishAs(t, { port }, 'h1', withTimeouts({ stream_idle_seconds: 1 }));
     const upgrade = requestText('GET /', 'Connection: Upgrade', 'Upgrade: echo/1');
-    const [answer, switched] = await Promise.all([
+    const { socket, ask } = await connectAsker(t, engine);
+    assert.match(await ask(upgrade, '\r\n\r\n'), /^HTTP\/1\.1 101 /);
+    const [answer] = await Promise.all([
       exchangeRaw(engine, HOSTNAME, requestText('GET /')),
-      exchangeRaw(engine, HOSTNAME, upgrade),
+      assert.rejects(once(socket.resume(), 'end'), { code: 'ECONNRESET' }),
     ]);
     assert.match(answer, /\r\n\r\nsome$/);
-    assert.match(switched, /^HTTP\/1\.1 101 /);
     await eventually(() => engine.engine.counts().downstreams === 0, 'nothing is left');
   });
 });

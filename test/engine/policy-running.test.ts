@@ -1,13 +1,15 @@
-/** What runs when rules change: the GeoIP database is replaced under an answer, a WebSocket and a CONNECT. */
+/** What runs when rules change: the GeoIP database is replaced under an answer, a WebSocket, a CONNECT and a TCP stream. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { renameSync, writeFileSync } from 'node:fs';
 import type { IncomingMessage } from 'node:http';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { fetchThrough, startRequest } from '../support/downstream.ts';
-import { startHttpUpstream, type TestEngine } from '../support/engine.ts';
+import { startEngine, startHttpUpstream, startTcpUpstream, type TestEngine } from '../support/engine.ts';
 import { eventually } from '../support/eventually.ts';
+import { freePort } from '../support/free-port.ts';
 import { inCountry, mmdbFrom } from '../support/mmdb.ts';
 import { makeTemporaryDirectory } from '../support/temporary-directory.ts';
 import { HOSTNAME } from './http-upstream.ts';
@@ -116,6 +118,26 @@ describe('when the country of a downstream changes', () => {
     await eventually(isReloaded(engine), 'the database is taken up');
     assert.equal(response.destroyed, false);
     request.destroy();
+  });
+
+  test('a TCP stream is reset at both ends', async (t) => {
+    const { settings, moveTo } = startDatabase(t);
+    const port = await freePort();
+    const tcp = { enabled: true, listen_host: '127.0.0.1', port_range: `${port}-${port}` };
+    const engine = await startEngine(t, { settings: { ...settings, tcp } });
+    const ends: Promise<unknown>[] = [];
+    const endOf = (socket: Socket) =>
+      assert.rejects(once(socket.resume(), 'end'), { code: 'ECONNRESET' }, 'it looks like an end');
+    const upstream = await startTcpUpstream(t, (socket) => {
+      ends.push(endOf(socket));
+      socket.write('hello');
+    });
+    await engine.publish(upstream, { protocol: 'tcp', geoip: ['FR'] });
+    const downstream = connect(port, '127.0.0.1');
+    await once(downstream, 'data');
+    moveTo('DE');
+    await Promise.all([endOf(downstream), ...ends]);
+    assert.equal(engine.log.withCode('COUNTRY_FORBIDDEN').length, 1);
   });
 
   test('a stream whose agent was lost is cut as well', async (t) => {

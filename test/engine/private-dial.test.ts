@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
+import { appendFileSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { describe, type TestContext, test } from 'node:test';
 import { PERMISSIONS } from '../../src/base/principal.ts';
@@ -206,9 +208,8 @@ test('a dialer whose connection breaks takes its stream along', async (t) => {
   let isOver = false;
   const upstream = await startTcpUpstream(t, (socket) => {
     socket.write('hello');
-    socket.once('end', () => {
+    socket.once('error', () => {
       isOver = true;
-      socket.end();
     });
     socket.resume();
   });
@@ -235,7 +236,7 @@ test('an upstream that breaks while the agent still dials back hurts nobody else
   const token = await engine.createToken('dialer');
   for (let attempt = 0; attempt < 60; attempt++) {
     const stream = await dial(t, engine, { token, target: 'echo', zeroRtt: true });
-    await readToEnd(stream);
+    await readToEnd(stream).catch(() => {});
     stream.destroy();
   }
   assert.equal(engine.engine.counts().tunnels, 1);
@@ -322,5 +323,38 @@ describe('a private dial is refused', () => {
     const stream = await dial(t, engine, { token, target: 'unheard-of', zeroRtt: true });
     assert.equal((await readToEnd(stream)).length, 0);
     assert.equal(engine.log.withCode('TUNNEL_NOT_FOUND').length, 1);
+  });
+});
+
+describe('the policy of a published tunnel', () => {
+  const publishTo = async (t: TestContext, engine: TestEngine, properties: TunnelProperties) => {
+    const upstream = await startTcpUpstream(t, (socket) => void socket.pipe(socket));
+    await engine.publish(upstream, { name: 'raw', protocol: 'tls', ...properties });
+  };
+
+  for (const [what, properties] of Object.entries<TunnelProperties>({
+    trusted_ips: { trustedIps: ['192.0.2.0/24'] },
+    mtls_auth: { mtlsAuth: true },
+  }))
+    test(`holds for private dials too: ${what}`, async (t) => {
+      const engine = await startEngine(t);
+      await publishTo(t, engine, properties);
+      const token = await engine.createToken('dialer');
+      await assert.rejects(dial(t, engine, { token, target: 'raw' }), { code: 1000 });
+      assert.equal(engine.engine.counts().dials, 0);
+    });
+
+  test('lets in by a private dial whom it allows, and cuts them when that changes', async (t) => {
+    const engine = await startEngine(t, { hasConfigFile: true });
+    await publishTo(t, engine, { trustedIps: ['127.0.0.1'] });
+    const stream = await dial(t, engine, { token: await engine.createToken('dialer'), target: 'raw' });
+    stream.write('in');
+    await once(stream, 'data');
+    const broken = assert.rejects(once(stream, 'end'), { code: 'ECONNRESET' });
+    appendFileSync(join(engine.directory, 'config.yaml'), 'policy:\n  trusted_ips: [192.0.2.1]\n');
+    engine.configFile?.reload();
+    await broken;
+    const codes = () => engine.engine.records?.search({ limit: 2 }).map(({ code }) => code);
+    await eventually(() => codes()?.[0] === 'ADDRESS_FORBIDDEN', 'its record says why');
   });
 });

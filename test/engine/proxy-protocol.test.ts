@@ -113,6 +113,33 @@ describe('proxy_protocol.trusted', () => {
     await connectDownstream({ port, ca }, 'localhost').then((socket) => socket.destroy());
   });
 
+  test('the ports of TCP tunnels speak it too: upstreams are told who it is, and sources are limited by that', async (t) => {
+    const port = await freePort();
+    const tcp = { enabled: true, listen_host: '127.0.0.1', port_range: `${port}-${port}` };
+    const limits = { connections_per_source: 1, connection_rate_per_source: 0 };
+    const engine = await startBehindProxy(t, { tcp, limits });
+    const agent = await engine.connectAgent({ proxyHeader: headerOf(BOB) });
+    await agent.openTunnel({ protocol: 'tcp', labels: { 'rstream.proxy-protocol': 'v1' } });
+    const open = (source: Endpoint) => {
+      const socket = connect(port, '127.0.0.1').on('error', () => {});
+      t.after(() => socket.destroy());
+      socket.write(Buffer.concat([headerOf(source), Buffer.from('hello')]));
+      return socket;
+    };
+    const first = open(ALICE);
+    const stream = await agent.answerDial(await agent.next('dial-request'));
+    const told = 'PROXY TCP4 198.51.100.7 203.0.113.1 4711 443\r\nhello';
+    let seen = '';
+    for await (const chunk of stream) {
+      seen += String(chunk);
+      if (seen.length >= told.length) break;
+    }
+    assert.equal(seen, told);
+    await new Promise((resolve) => open(ALICE).on('close', resolve));
+    assert.equal(engine.log.withCode('SOURCE_CONNECTION_LIMIT')[0]?.fields.remote, '198.51.100.7:4711');
+    first.destroy();
+  });
+
   test('the plain listener speaks it too', async (t) => {
     const port = await freePort();
     const engine = await startBehindProxy(t, { http: { enabled: true, listen_addr: `127.0.0.1:${port}` } });

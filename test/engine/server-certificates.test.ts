@@ -141,7 +141,7 @@ test('a certificate for the host and one for the tunnels are each shown where th
       ...{ host: '127.0.0.1', port: engine.port, ca, servername: 'web.t.localhost' },
       ...{ ...laptop, ALPNProtocols: ['echo'] },
       ...(session && { session }),
-    });
+    }).on('error', () => {});
     t.after(() => socket.destroy());
     await once(socket, 'secureConnect');
     socket.write('ping');

@@ -263,8 +263,9 @@ describe('a token that is revoked', () => {
       const asker = await connectAsker(t, engine);
       const lines = ['Connection: Upgrade', 'Upgrade: custom', `Authorization: ${headers.authorization}`];
       await asker.ask(requestText('GET /', ...lines), '\r\n\r\n');
+      const broken = new Promise((resolve) => asker.socket.on('error', () => {}).once('close', resolve));
       asker.socket.resume();
-      return { request, socket: asker.socket, over: Promise.all([cut, once(asker.socket, 'close')]) };
+      return { request, socket: asker.socket, over: Promise.all([cut, broken]) };
     };
     const [gone, staying] = [await open('gone'), await open('staying')];
     engine.revokeToken('gone');

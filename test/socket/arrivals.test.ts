@@ -1,13 +1,17 @@
 /** Whose connections come through the doorstep: PROXY headers, limits by source, accept pressure. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { Socket } from 'node:net';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { describe, type TestContext, test } from 'node:test';
+import { createAddressSet } from '../../src/base/ip.ts';
 import { LIMITS } from '../../src/base/limits.ts';
 import { proxyHeaderFor } from '../../src/base/proxy-protocol.ts';
+import { createArrivals } from '../../src/socket/arrivals.ts';
 import { readHello } from '../support/client-hello.ts';
+import { createFakeClock } from '../support/clock.ts';
 import { ENGINE_HOST, PUBLISHED_HOST, startDoorstep, type TestDoorstep } from '../support/doorstep.ts';
 import { eventually } from '../support/eventually.ts';
+import { createLogRecorder } from '../support/log.ts';
 import { readToEnd } from '../support/read-to-end.ts';
 
 const PROXY = '127.0.0.9';
@@ -274,4 +278,30 @@ test('accept pressure: a handshake that stalls yields its place to a new connect
   }
   await lastWords(door.connectTcp());
   assert.deepEqual(door.doorstep.dropCounts, { HANDSHAKE_LIMIT: 3 }, 'those in the door now are fresh');
+});
+
+test('a peer that has reset its connection before it is asked who it is counts for nobody, nor does what it sent', async (t) => {
+  const server = createServer({ pauseOnConnect: true }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  const [[socket]] = (await Promise.all([once(server, 'connection'), once(client, 'connect')])) as [
+    [Socket],
+    unknown,
+  ];
+  // As health checks of proxies do.
+  client.write(HEADER);
+  client.resetAndDestroy();
+  await once(client, 'close');
+  const arrivals = createArrivals(
+    {
+      clock: createFakeClock(),
+      log: createLogRecorder(),
+      trustedProxies: createAddressSet(['127.0.0.1']),
+      isExempt: () => false,
+    },
+    { connectionsPerSource: 1, ratePerSource: 0 },
+  );
+  assert.equal(await arrivals.arrive(socket), undefined);
+  assert.ok(socket.destroyed);
 });

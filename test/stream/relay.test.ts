@@ -12,12 +12,12 @@ import { readToEnd } from '../support/read-to-end.ts';
 const IDLE_MS = 60_000;
 
 /** A downstream and an upstream with a relay between them. */
-const start = (prepare: (a: Duplex, b: Duplex) => void = () => {}, breakOff?: (a: Duplex) => void) => {
+const start = (prepare: (a: Duplex, b: Duplex) => void = () => {}) => {
   const clock = createFakeClock();
   const [downstream, a] = createDuplexPair();
   const [b, upstream] = createDuplexPair();
   prepare(a, b);
-  const result = relay(a, b, { clock, idleMs: IDLE_MS, ...(breakOff && { breakOff }) });
+  const result = relay(a, b, { clock, idleMs: IDLE_MS });
   return { clock, downstream, upstream, a, b, result };
 };
 
@@ -48,21 +48,23 @@ describe('a relay', () => {
       assert.equal(clock.pendingCount, 0);
     });
 
-  test('breaks the first side off in its own way when the second breaks, and only then', async () => {
-    const broken: Duplex[] = [];
-    const breakOff = (socket: Duplex) => {
-      broken.push(socket);
-      socket.destroy();
+  test('breaks off both sides when one breaks, and only then', async () => {
+    const reset: Duplex[] = [];
+    const resettable = (...sockets: Duplex[]) => {
+      for (const socket of sockets)
+        Object.assign(socket, { resetAndDestroy: () => reset.push(socket.destroy()) });
     };
-    const whole = start(() => {}, breakOff);
+    const whole = start(resettable);
     whole.downstream.end();
     whole.upstream.end();
     await whole.result;
-    assert.deepEqual(broken, []);
-    const cut = start(() => {}, breakOff);
-    cut.b.destroy(new Error('reset'));
-    await cut.result;
-    assert.deepEqual(broken, [cut.a]);
+    assert.deepEqual(reset, []);
+    for (const broken of ['a', 'b'] as const) {
+      const cut = start(resettable);
+      cut[broken].destroy(new Error('reset'));
+      await cut.result;
+      assert.deepEqual(reset.splice(0), [broken === 'a' ? cut.b : cut.a]);
+    }
   });
 
   test('keeps order and bytes of bulk data', async () => {

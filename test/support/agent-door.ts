@@ -5,12 +5,13 @@
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { createServer, type TLSSocket } from 'node:tls';
 import { fail } from '../../src/base/errors.ts';
 import { PERMISSIONS, type Principal } from '../../src/base/principal.ts';
 import { createAgentDoor } from '../../src/control/accept.ts';
+import { passResets } from '../../src/socket/reset.ts';
 import { createRegistry } from '../../src/tunnel/registry.ts';
 import { testCertificates } from './certificates.ts';
 import { createFakeClock } from './clock.ts';
@@ -80,6 +81,7 @@ export const startDoor = async (t: TestContext) => {
       reservePort: async () => undefined,
       record: () => {},
       privateEdge: {
+        admit: () => () => {},
         dialUpstream: (tunnel, { remoteAddress }, signal) =>
           door.dialBack(tunnel, { address: remoteAddress }, signal),
         serveHttp: (socket) => void socket.destroy(),
@@ -97,6 +99,8 @@ export const startDoor = async (t: TestContext) => {
   };
   const server = createServer(options, (socket) => {
     const { remoteAddress = '', remotePort = 0 } = socket;
+    // As socket/terminate.ts does for every connection that it finishes.
+    passResets(socket, (socket as unknown as { _parent: Socket })._parent);
     door.accept(socket, { remoteAddress, remotePort });
   });
   server.listen(0, '127.0.0.1');

@@ -5,7 +5,7 @@
  * deadline, so a test that waits in vain fails with the name of what it waited for.
  */
 import { once } from 'node:events';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import { createFrameReader } from '../../src/wire/frame-reader.ts';
@@ -32,6 +32,8 @@ export interface FakeTarget {
   alpn?: string[];
   /** Sent ahead of TLS, as a proxy does. */
   proxyHeader?: Buffer;
+  /** The TCP connection to use, for a test that resets it. */
+  below?: Socket;
 }
 
 export interface FakeAgentOptions extends FakeTarget {
@@ -191,7 +193,8 @@ const connectTls = async (target: FakeTarget): Promise<TLSSocket> => {
     ...(target.ca !== undefined && { ca: target.ca }),
     ...target.clientCertificate,
   };
-  const { proxyHeader } = target;
+  const { proxyHeader, below } = target;
+  if (below) options.socket = below;
   if (proxyHeader) {
     const below = connectTcp({ host: target.host ?? '127.0.0.1', port: target.port, allowHalfOpen: true });
     below.on('error', () => {}).write(proxyHeader);
