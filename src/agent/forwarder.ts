@@ -14,7 +14,7 @@ import type { DialRequest } from './channel.ts';
 import { clientDetails } from './client-details.ts';
 import type { Connector } from './connection.ts';
 import { type RelayEnd, relay, relayEndOf } from './relay.ts';
-import { type Address, breakOff, startTcp, upstreamConnected } from './tcp.ts';
+import { type Address, breakOff, requireOpen, startTcp, upstreamConnected } from './tcp.ts';
 
 /** Made by {@link createForwarder}. */
 export interface Forwarder {
@@ -35,8 +35,15 @@ export const createForwarder = (
   const sockets = new Set<Socket>();
   const dials = new Set<Promise<void>>();
 
-  const dialBack = async ({ streamId, secret }: DialRequest): Promise<RelayEnd> => {
+  const dialBack = async ({ streamId, secret }: DialRequest, upstream: Socket): Promise<RelayEnd> => {
     const connection = await needs.connector.connect();
+    try {
+      // It may have broken meanwhile, which the engine is told now: a stream that is reset in its first moment may never reach it.
+      requireOpen(upstream, 'it closed the connection');
+    } catch (thrown) {
+      connection.destroy();
+      throw thrown;
+    }
     const details = clientDetails(secret === undefined ? undefined : new Secret(secret), version);
     connection.send({ kind: 'dial-back', details, streamId, zeroRtt: true });
     return connection.detach();
@@ -48,7 +55,7 @@ export const createForwarder = (
     socket.on('close', () => sockets.delete(socket));
     try {
       await upstreamConnected(needs.clock, socket);
-      const stream = await dialBack(request);
+      const stream = await dialBack(request, socket);
       // Whatever happens to a running stream is between its two ends.
       inBackground(relay(relayEndOf(socket), stream), () => {});
     } catch (thrown) {

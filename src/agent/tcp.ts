@@ -35,10 +35,16 @@ export const upstreamConnected = async (clock: Clock, socket: Socket): Promise<v
   const timer = clock.after(LIMITS.upstreamConnectMsMax, () => socket.destroy());
   await eventOf(socket, 'connect');
   timer.cancel();
-  if (!socket.destroyed) return;
-  const seconds = LIMITS.upstreamConnectMsMax / 1000;
-  const reason = socket.errored ? reasonOf(socket.errored) : `no connection within ${seconds} seconds`;
-  throw fail('UPSTREAM_UNREACHABLE', { reason });
+  requireOpen(socket, `no connection within ${LIMITS.upstreamConnectMsMax / 1000} seconds`);
+};
+
+/**
+ * Checks that a socket towards an upstream has not closed.
+ * @param otherwise why it has, where no fault says so
+ * @throws UPSTREAM_UNREACHABLE
+ */
+export const requireOpen = ({ destroyed, errored }: Socket, otherwise: string): void => {
+  if (destroyed) throw fail('UPSTREAM_UNREACHABLE', { reason: errored ? reasonOf(errored) : otherwise });
 };
 
 /** Resolves at the event, or when the socket ends or closes before it. */

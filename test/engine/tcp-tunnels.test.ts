@@ -124,6 +124,9 @@ describe('a published TCP tunnel', () => {
     await agent.openTunnel(TCP);
     const socket = await connectTcp(t, port);
     const stream = await agent.answerDial(await agent.next('dial-request'));
+    // A stream runs when its first byte has come through; until then it may end with its dial request.
+    socket.write('hello');
+    await once(stream, 'data');
     agent.kill();
     await eventually(() => engine.engine.counts().tunnels === 0, 'the tunnel is gone');
     socket.write('still here');
