@@ -279,7 +279,10 @@ export class Http1Downstream implements Downstream, Swept {
   }
 
   #writeRefusal(error: EngineError, request: DownstreamRequest | undefined): void {
-    this.#closesAfterAnswer ||= request === undefined || !this.#body.isDone || this.#edge.isDraining();
+    // A client that does not know 421 would be told it for as long as it keeps the connection.
+    const isWrongConnection = error.code === 'MISDIRECTED_REQUEST';
+    this.#closesAfterAnswer ||=
+      isWrongConnection || request === undefined || !this.#body.isDone || this.#edge.isDraining();
     this.#socket.write(refusalBytes(error, request, this.#closesAfterAnswer));
     if (this.#closesAfterAnswer) return this.#close();
     this.#enter(STATE.idle);
