@@ -11,6 +11,7 @@ import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { failedRecord } from '../../base/record.ts';
 import type { Swept } from '../../base/time.ts';
+import { breakOff } from '../../stream/break-off.ts';
 import type { EdgeConnection } from '../connection.ts';
 import type { EdgeContext } from '../context.ts';
 import { Exchange } from '../exchange.ts';
@@ -159,7 +160,9 @@ export class Http1Downstream implements Downstream, Swept {
 
   destroy(): void {
     this.#exchange = undefined;
-    this.#socket.destroy();
+    // Without framing an answer ends with its connection, and a part of it would look whole.
+    if (this.takesFramed) this.#socket.destroy();
+    else breakOff(this.#socket);
   }
 
   // The connection.
