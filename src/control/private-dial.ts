@@ -7,13 +7,13 @@
  * buffer, so what a zero-RTT dialer sends early waits in order and is bounded.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../base/break-off.ts';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import { newStreamId } from '../base/ids.ts';
 import { PERMISSIONS, type Principal } from '../base/principal.ts';
 import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import type { Clock } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
-import { breakOff } from '../stream/break-off.ts';
 import { relay } from '../stream/relay.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';

@@ -8,11 +8,11 @@
  * Limits: writeBufferBytesMax per direction, and the idle time; a relay has no other deadline.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../base/break-off.ts';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 import type { Pulse } from '../tunnel/tunnel.ts';
-import { breakOff } from './break-off.ts';
 import { createSilenceWatch } from './silence.ts';
 
 export interface RelayOptions {

@@ -7,11 +7,11 @@
  * Limits: requestHeadBytesMax, requestHeadMsMax, pipelinedBytesMax, writeBufferBytesMax, lingerMsMax, and the idle times of EdgeOptions.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../../base/break-off.ts';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { failedRecord } from '../../base/record.ts';
 import type { Swept } from '../../base/time.ts';
-import { breakOff } from '../../stream/break-off.ts';
 import type { EdgeConnection } from '../connection.ts';
 import type { EdgeContext } from '../context.ts';
 import { Exchange } from '../exchange.ts';
