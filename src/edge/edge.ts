@@ -105,7 +105,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
           breakOff(upstream);
         },
       };
-      // A private dial was allowed by its credential.
+      // A private dialer was let in when it came, and is cut as a whole (dialer-admission.ts).
       if (!connection.tunnel) policies.follow(running);
       const noteReset = (code: 'REQUEST_ABORTED' | 'UPSTREAM_CLOSED') => () => {
         cutBy ??= fail(code);
