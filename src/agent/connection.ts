@@ -7,6 +7,7 @@
  */
 import { isIP, type Socket } from 'node:net';
 import { connect as connectTls, createSecureContext, type SecureContext, type TLSSocket } from 'node:tls';
+import { breakOff, isEnding } from '../base/break-off.ts';
 import { EngineError, fail } from '../base/errors.ts';
 import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
@@ -17,7 +18,7 @@ import { encodeFrame } from '../wire/frame-writer.ts';
 import { AGENT_ALPN } from '../wire/handshake.ts';
 import type { Message } from '../wire/message.ts';
 import type { RelayEnd } from './relay.ts';
-import { type Address, breakOff, eventOf, isEnding, reasonOf, startTcp } from './tcp.ts';
+import { type Address, eventOf, reasonOf, startTcp } from './tcp.ts';
 
 /** Where the engine is and how to know it. */
 export interface EngineTarget extends Address {

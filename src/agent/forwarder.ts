@@ -6,6 +6,7 @@
  * Limits: agentDialsMax at once, agentStreamsMax in all.
  */
 import type { Socket } from 'node:net';
+import { breakOff } from '../base/break-off.ts';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import { Secret } from '../base/secret.ts';
@@ -14,7 +15,7 @@ import type { DialRequest } from './channel.ts';
 import { clientDetails } from './client-details.ts';
 import type { Connector } from './connection.ts';
 import { type RelayEnd, relay, relayEndOf } from './relay.ts';
-import { type Address, breakOff, requireOpen, startTcp, upstreamConnected } from './tcp.ts';
+import { type Address, requireOpen, startTcp, upstreamConnected } from './tcp.ts';
 
 /** Made by {@link createForwarder}. */
 export interface Forwarder {

@@ -4,12 +4,13 @@
  * Limits: agentStreamsMax connections.
  */
 import { createServer, type Server, type Socket } from 'node:net';
+import { breakOff } from '../base/break-off.ts';
 import { fail } from '../base/errors.ts';
 import { addressWithPort } from '../base/ip.ts';
 import { LIMITS } from '../base/limits.ts';
 import { inBackground } from '../base/time.ts';
 import { type RelayEnd, relay, relayEndOf } from './relay.ts';
-import { type Address, breakOff, reasonOf } from './tcp.ts';
+import { type Address, reasonOf } from './tcp.ts';
 
 /** Made by {@link openLocalListener}. */
 export interface LocalListener {

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import { type Duplex, finished } from 'node:stream';
-import { breakOff } from './tcp.ts';
+import { breakOff } from '../base/break-off.ts';
 
 /** One end of a relay. */
 export interface RelayEnd {

@@ -22,14 +22,6 @@ export const startTcp = ({ host, port }: Address): Socket => {
   return socket;
 };
 
-/** Ends a socket now, and so that its peer can tell it from an orderly end; safe to repeat. */
-export const breakOff = (socket: Socket): void => {
-  // A reset waits for the connection, so one that may never be is only closed. While an end is on its way Node cannot reset: it loses
-  // the handle, and with it the file descriptor.
-  if (socket.connecting || isEnding(socket)) socket.destroy();
-  else socket.resetAndDestroy();
-};
-
 /** Waits for a socket towards an upstream to be connected. Rejects with UPSTREAM_UNREACHABLE. */
 export const upstreamConnected = async (clock: Clock, socket: Socket): Promise<void> => {
   const timer = clock.after(LIMITS.upstreamConnectMsMax, () => socket.destroy());
@@ -65,7 +57,3 @@ export const reasonOf = (fault: Error | null): string => {
   // When several addresses were tried the error holds one for each, and has a code but no message.
   return reason ?? (((syscall || !fault.message) && code) || fault.message);
 };
-
-/** Whether everything is with the system, and the end of its writing side is on its way. */
-export const isEnding = ({ writableEnded, writableFinished, writableLength }: Socket): boolean =>
-  writableEnded && !writableFinished && writableLength === 0;

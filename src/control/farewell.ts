@@ -29,7 +29,8 @@ export const sayFarewell = (
   if (socket.destroyed) return;
   const end = () => void socket.end();
   if (last) socket.write(encodeFrame(last));
-  const patience = patienceMs > 0 && !socket.readableEnded ? clock.after(patienceMs, end) : end();
+  const patience = patienceMs > 0 && !socket.readableEnded ? clock.after(patienceMs, end) : undefined;
+  if (!patience) end();
   socket.once('end', end).resume();
   const deadline = clock.after(LIMITS.channelCloseMsMax, () => socket.destroy());
   socket.once('close', () => {

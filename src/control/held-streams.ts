@@ -7,8 +7,8 @@
  * (protocol.md 5.5), a revoked credential does.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../base/break-off.ts';
 import type { Principal } from '../base/principal.ts';
-import { breakOff } from '../stream/break-off.ts';
 
 export type HeldStreams = ReturnType<typeof createHeldStreams>;
 

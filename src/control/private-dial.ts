@@ -3,17 +3,17 @@
  *
  * Flow: control/accept.ts hands over the socket behind the request; the stream's agent is dialled and the two are relayed; a tunnel
  * that is known to speak HTTP is the edge's from here on, which applies its upstream options to each request.
- * Invariant: the permission is checked for every single dial, and so is the policy of a tunnel that is published too. Until the agent's side exists nothing is read beyond the socket's own
- * buffer, so what a zero-RTT dialer sends early waits in order and is bounded.
+ * Invariant: the permission is checked for every single dial, and so is the policy of a tunnel that is published too. Until the agent's
+ * side exists nothing is read beyond the socket's own buffer, so what a zero-RTT dialer sends early waits in order and is bounded.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../base/break-off.ts';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import { newStreamId } from '../base/ids.ts';
 import { PERMISSIONS, type Principal } from '../base/principal.ts';
 import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import type { Clock } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
-import { breakOff } from '../stream/break-off.ts';
 import { relay } from '../stream/relay.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -53,11 +53,15 @@ export interface PrivateDialsNeeds extends ProofVerifiers {
   readonly record: (record: TrafficRecord) => void;
 }
 
-/** A dialer that was let in. */
-interface Dialer {
-  /** Why it was cut, if it was. */
-  cutBy(): EngineError | undefined;
+/** How a raw stream is dialled. */
+interface RawDial {
+  readonly zeroRtt: boolean;
+  readonly credentialId: string;
+  readonly cutBy: CutBy;
 }
+
+/** Why a dialer that was let in has been cut, if it has. */
+type CutBy = () => EngineError | undefined;
 
 export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleMs: number }) => {
   const { clock, registry, held, privateEdge, record } = needs;
@@ -94,7 +98,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     socket: Duplex,
     tunnel: Tunnel,
     connection: AgentConnection,
-    { zeroRtt, credentialId, cutBy }: { zeroRtt: boolean; credentialId: string } & Pick<Dialer, 'cutBy'>,
+    { zeroRtt, credentialId, cutBy }: RawDial,
   ) => {
     const kind = 'private-stream';
     const startMs = clock.elapsed();
@@ -119,7 +123,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     tunnel: Tunnel,
     connection: AgentConnection,
     principal: Principal,
-  ): Dialer => {
+  ): CutBy => {
     let cutBy: EngineError | undefined;
     const leave = privateEdge.admit(tunnel, connection, principal, (error) => {
       cutBy = error;
@@ -127,7 +131,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     });
     if (socket.closed) leave();
     else socket.once('close', leave);
-    return { cutBy: () => cutBy };
+    return () => cutBy;
   };
 
   const serve = async (socket: Duplex, request: PrivateDialRequest, connection: AgentConnection) => {
@@ -136,7 +140,7 @@ export const createPrivateDials = (needs: PrivateDialsNeeds, { idleMs }: { idleM
     held.hold(principal, socket);
     if (datagramChannel) throw fail('FEATURE_NOT_AVAILABLE', { feature: 'A datagram channel over TLS' });
     const tunnel = find(target);
-    const { cutBy } = admit(socket, tunnel, connection, principal);
+    const cutBy = admit(socket, tunnel, connection, principal);
     if (tunnel.properties.protocol === 'http') {
       if (!zeroRtt) await write(socket, { kind: 'private-dial-accepted', streamId: newStreamId() });
       return privateEdge.serveHttp(socket, connection, tunnel);

@@ -6,12 +6,12 @@
  * Invariant: knows tunnels and streams, never frames or agents' sessions; when it has stopped, no connection, stream or waiter is left.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../base/break-off.ts';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { AddressSet } from '../base/ip.ts';
 import type { Logger } from '../base/log.ts';
 import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
-import { breakOff } from '../stream/break-off.ts';
 import { relay } from '../stream/relay.ts';
 import type { Router } from '../tunnel/router.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
@@ -105,7 +105,7 @@ export const createEdge = (needs: EdgeNeeds, options: EdgeSettings) => {
           breakOff(upstream);
         },
       };
-      // A private dial was allowed by its credential.
+      // A private dialer was let in when it came, and is cut as a whole (dialer-admission.ts).
       if (!connection.tunnel) policies.follow(running);
       const noteReset = (code: 'REQUEST_ABORTED' | 'UPSTREAM_CLOSED') => () => {
         cutBy ??= fail(code);

@@ -78,7 +78,7 @@ export class Exchange implements ResponseSink, PoolWaiter<UpstreamConnection>, R
     if (tunnel instanceof EngineError) return this.#refuse(tunnel);
     this.#tunnel = tunnel;
     const { connection } = this.#downstream;
-    // A private dial was allowed by its credential.
+    // A private dialer was let in when it came, and is cut as a whole (dialer-admission.ts).
     if (connection.tunnel) return this.#reach(tunnel);
     const admission = this.#edge.admit(tunnel, connection, this.request);
     if (!(admission instanceof Promise)) return this.#judged(tunnel, admission);

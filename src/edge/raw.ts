@@ -7,12 +7,12 @@
  * Limits: the deadline of dials, the idle time of relays, writeBufferBytesMax.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../base/break-off.ts';
 import { type EngineError, engineErrorFrom, fail } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { endFromRelay, failedRecord, type TrafficRecord } from '../base/record.ts';
 import { type Clock, inBackground } from '../base/time.ts';
 import type { AgentStream } from '../stream/agent-stream.ts';
-import { breakOff } from '../stream/break-off.ts';
 import { relay } from '../stream/relay.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { Admit } from './admission.ts';

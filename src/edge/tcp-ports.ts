@@ -7,9 +7,9 @@
  * connections at once.
  */
 import { randomInt } from 'node:crypto';
+import { breakOff } from '../base/break-off.ts';
 import { EngineError, fail } from '../base/errors.ts';
 import type { TunnelId } from '../base/ids.ts';
-import { breakOff } from '../stream/break-off.ts';
 import type { TunnelRegistry } from '../tunnel/registry.ts';
 import type { Tunnel } from '../tunnel/tunnel.ts';
 import type { EdgeConnection } from './connection.ts';

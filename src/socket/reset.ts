@@ -4,10 +4,8 @@
  * Invariant: the TLS socket closes as by `destroy`, from the top down. Where what is below closes first, Node 20 crashes within the
  * handshake's own callback, and a TLS socket above this one never closes.
  */
-import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
-
-type Resettable = Duplex & { resetAndDestroy?(): unknown };
+import type { Resettable } from '../base/break-off.ts';
 
 /**
  * Makes `resetAndDestroy` reset the connection below.

@@ -3,15 +3,16 @@
  *
  * Flow: edge (CONNECT, upgrades, raw TLS and TCP) and control/private-dial.ts hand in two sockets and get the counts back.
  * Invariant: the end of one side ends only the writing of the other (protocol.md 6.4); an error or an early close of one breaks off the
- * other at once, so that half a transfer never looks like a whole one; both are closed when the promise resolves.
+ * other at once, so that half a transfer never looks like a whole one, and a whole one is never taken back; both are closed when the
+ * promise resolves.
  * Limits: writeBufferBytesMax per direction, and the idle time; a relay has no other deadline.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../base/break-off.ts';
 import { fail } from '../base/errors.ts';
 import { LIMITS } from '../base/limits.ts';
 import type { Clock } from '../base/time.ts';
 import type { Pulse } from '../tunnel/tunnel.ts';
-import { breakOff } from './break-off.ts';
 import { createSilenceWatch } from './silence.ts';
 
 export interface RelayOptions {
@@ -56,6 +57,7 @@ const copy = (
   };
   if (isEnded) end();
   from.on('data', (chunk: Buffer) => {
+    if (to.destroyed) return;
     bytes += chunk.length;
     onData();
     // Node 20 asks for a pause above 16 KiB, which is one TLS record: too often to be cheap. A false return promises a 'drain'.
@@ -93,6 +95,18 @@ export const relay = (a: Duplex, b: Duplex, { clock, idleMs, pulse }: RelayOptio
       breakOff(a);
       breakOff(b);
     };
+    /**
+     * A side has failed. Whoever has been sent all of it, with its end, may still be reading: a reset would take that back. What it says
+     * itself reaches nobody any more, but is read, as the system makes a reset of a close over unread bytes.
+     */
+    const lose = (lost: Direction, other: Duplex, reason: unknown) => {
+      if (!lost.isEnded) return destroy(reason);
+      cause ??= reason;
+      isBroken = true;
+      other.resume();
+      if (other.writableFinished) other.destroy();
+      else other.once('finish', () => other.destroy());
+    };
     const watch = createSilenceWatch(clock, idleMs, () =>
       destroy(fail('STREAM_IDLE', { seconds: idleMs / 1_000 })),
     );
@@ -106,21 +120,21 @@ export const relay = (a: Duplex, b: Duplex, { clock, idleMs, pulse }: RelayOptio
 
     const closed = (side: 'a' | 'b', socket: Duplex, direction: Direction) => {
       noteEnd(side);
-      if (!direction.isEnded || !socket.writableFinished) destroy();
+      if (!isBroken && (!direction.isEnded || !socket.writableFinished)) destroy();
       openCount -= 1;
       if (openCount > 0) return;
       watch.cancel();
       const counts = { bytesAToB: aToB.bytes, bytesBToA: bToA.bytes, endedBy: endedBy ?? side, isBroken };
       resolve(cause === undefined ? counts : { ...counts, cause });
     };
-    const follow = (side: 'a' | 'b', socket: Duplex, direction: Direction) => {
+    const follow = (side: 'a' | 'b', socket: Duplex, direction: Direction, other: Duplex) => {
       socket.on('error', (error) => {
         noteEnd(side);
-        destroy(error);
+        lose(direction, other, error);
       });
       if (socket.closed) closed(side, socket, direction);
       else socket.once('close', () => closed(side, socket, direction));
     };
-    follow('a', a, aToB);
-    follow('b', b, bToA);
+    follow('a', a, aToB, b);
+    follow('b', b, bToA, a);
   });

@@ -82,6 +82,20 @@ describe('an answer that ends with its connection', () => {
       'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nfour!\n',
     );
   });
+
+  test('is a break for an HTTP/1.0 downstream where it is one for the upstream', async (t) => {
+    const { engine, upstream } = await startAnswering(
+      t,
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n',
+    );
+    const { ask, socket } = await connectAsker(t, engine);
+    await ask(`GET / HTTP/1.0\r\nHost: ${HOSTNAME}\r\n\r\n`, 'half');
+    const broken = once(socket, 'error');
+    upstream.connections[0]!.socket.destroy();
+    socket.resume();
+    const [fault] = await broken;
+    assert.equal(fault.code, 'ECONNRESET');
+  });
 });
 
 describe('before an answer', () => {

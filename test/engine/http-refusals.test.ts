@@ -45,6 +45,18 @@ const startAnswering = async (
   timeouts = {},
 ) => startPublished(t, await startScriptedUpstream(t, onHead), timeouts);
 
+describe('421', () => {
+  test('ends the connection, as not every client knows to make another', async (t) => {
+    const engine = await startAnswering(t, (_head, socket) => socket.write(answerText('ok')));
+    const { ask, socket } = await connectAsker(t, engine);
+    const ended = once(socket, 'end');
+    const answer = await ask('GET / HTTP/1.1\r\nHost: localhost\r\n\r\n', /}\n$/);
+    assertRefusal(engine, answer, 421, 'MISDIRECTED_REQUEST');
+    assert.match(answer, /\r\nconnection: close\r\n/);
+    await ended;
+  });
+});
+
 describe('404', () => {
   test('for a name that nobody publishes, and the connection is of further use', async (t) => {
     const engine = await startAnswering(t, (_head, socket) => socket.write(answerText('ok')));

@@ -357,4 +357,25 @@ describe('the policy of a published tunnel', () => {
     const codes = () => engine.engine.records?.search({ limit: 2 }).map(({ code }) => code);
     await eventually(() => codes()?.[0] === 'ADDRESS_FORBIDDEN', 'its record says why');
   });
+
+  test('cuts a dialer in the middle of an answer of HTTP, and asks no more of the upstream', async (t) => {
+    const engine = await startEngine(t, { hasConfigFile: true });
+    let hasLeft = false;
+    const upstream = await startHttpUpstream(t, (_request, response) => {
+      response.write('half');
+      response.on('close', () => {
+        hasLeft = true;
+      });
+    });
+    await engine.publish(upstream, { name: 'web', hostname: 'web' });
+    const stream = await dial(t, engine, { token: await engine.createToken('dialer'), target: 'web' });
+    stream.write('GET / HTTP/1.1\r\nHost: web\r\n\r\n');
+    await once(stream, 'data');
+    const broken = assert.rejects(once(stream.resume(), 'end'), { code: 'ECONNRESET' });
+    appendFileSync(join(engine.directory, 'config.yaml'), 'policy:\n  trusted_ips: [192.0.2.1]\n');
+    engine.configFile?.reload();
+    await broken;
+    await eventually(() => hasLeft, 'the upstream is let go');
+    await eventually(() => engine.engine.counts().downstreams === 0, 'nothing is left');
+  });
 });

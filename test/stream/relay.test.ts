@@ -67,6 +67,39 @@ describe('a relay', () => {
     }
   });
 
+  test('lets a side that was sent everything read it, when the other fails after its end', async () => {
+    const { clock, downstream, upstream, a, b, result } = start();
+    const answer = Buffer.alloc(100_000, 'answer ');
+    upstream.end(answer);
+    await once(b, 'end');
+    assert.ok(a.writableLength > 0, 'nobody has read it yet');
+    // What an agent does that closes altogether when its service has ended, while the downstream still speaks.
+    const cause = new Error('write EPIPE');
+    b.destroy(cause);
+    downstream.write('still here');
+    assert.ok((await readToEnd(downstream)).equals(answer));
+    const { bytesBToA, endedBy, isBroken, cause: found } = await result;
+    assert.deepEqual(
+      { bytesBToA, endedBy, isBroken },
+      { bytesBToA: answer.length, endedBy: 'b', isBroken: true },
+    );
+    assert.equal(found, cause);
+    assert.equal(clock.pendingCount, 0);
+  });
+
+  test('waits no longer than the idle time for a side that reads nothing of it', async () => {
+    const { clock, upstream, a, b, result } = start();
+    upstream.end(Buffer.alloc(100_000));
+    await once(b, 'end');
+    b.destroy(new Error('write EPIPE'));
+    await new Promise((resolve) => b.once('close', resolve));
+    assert.equal(a.destroyed, false);
+    clock.advance(IDLE_MS);
+    await result;
+    assert.equal(a.destroyed, true);
+    assert.equal(clock.pendingCount, 0);
+  });
+
   test('keeps order and bytes of bulk data', async () => {
     const { downstream, upstream, result } = start();
     const sent = Buffer.alloc(3_000_000, 'relay ');

@@ -7,6 +7,7 @@
  * Limits: requestHeadBytesMax, requestHeadMsMax, pipelinedBytesMax, writeBufferBytesMax, lingerMsMax, and the idle times of EdgeOptions.
  */
 import type { Duplex } from 'node:stream';
+import { breakOff } from '../../base/break-off.ts';
 import { type EngineError, engineErrorFrom, fail } from '../../base/errors.ts';
 import { LIMITS } from '../../base/limits.ts';
 import { failedRecord } from '../../base/record.ts';
@@ -159,7 +160,9 @@ export class Http1Downstream implements Downstream, Swept {
 
   destroy(): void {
     this.#exchange = undefined;
-    this.#socket.destroy();
+    // Without framing an answer ends with its connection, and a part of it would look whole.
+    if (this.takesFramed) this.#socket.destroy();
+    else breakOff(this.#socket);
   }
 
   // The connection.
@@ -279,7 +282,10 @@ export class Http1Downstream implements Downstream, Swept {
   }
 
   #writeRefusal(error: EngineError, request: DownstreamRequest | undefined): void {
-    this.#closesAfterAnswer ||= request === undefined || !this.#body.isDone || this.#edge.isDraining();
+    // A client that does not know 421 would be told it for as long as it keeps the connection.
+    const isWrongConnection = error.code === 'MISDIRECTED_REQUEST';
+    this.#closesAfterAnswer ||=
+      isWrongConnection || request === undefined || !this.#body.isDone || this.#edge.isDraining();
     this.#socket.write(refusalBytes(error, request, this.#closesAfterAnswer));
     if (this.#closesAfterAnswer) return this.#close();
     this.#enter(STATE.idle);

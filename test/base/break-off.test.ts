@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { type TestContext, test } from 'node:test';
-import { breakOff } from '../../src/stream/break-off.ts';
+import { breakOff } from '../../src/base/break-off.ts';
 
 const pairOf = async (t: TestContext): Promise<{ near: Socket; far: Socket }> => {
   const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
@@ -33,10 +33,17 @@ test('a socket is reset', async (t) => {
 test('a socket whose end waits behind what its peer does not read is reset too', async (t) => {
   const { near, far } = await pairOf(t);
   far.on('error', () => {});
+  let isReset = false;
+  const { resetAndDestroy } = near;
+  near.resetAndDestroy = () => {
+    isReset = true;
+    return resetAndDestroy.call(near);
+  };
   near.end(Buffer.alloc(20_000_000));
   breakOff(near);
   await once(near, 'close');
   assert.equal(near.writableFinished, false);
+  assert.ok(isReset);
 });
 
 test('a socket whose end is on its way closes all the same', async (t) => {
@@ -50,6 +57,16 @@ test('a socket whose end is on its way closes all the same', async (t) => {
   const closed = once(near, 'close');
   breakOff(near);
   await Promise.all([closed, ended]);
+});
+
+test('a socket that is not connected yet is closed', async (t) => {
+  const server = createServer((peer) => peer.on('error', () => {})).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+  breakOff(socket);
+  assert.ok(socket.destroyed);
+  await once(socket, 'close');
 });
 
 test('what has no reset is destroyed', () => {
