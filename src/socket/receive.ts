@@ -45,6 +45,8 @@ export interface PeekedConnection extends Arrival {
   readonly ja4: string;
 }
 
+type HelloFacts = Pick<PeekedConnection, 'offeredGroups' | 'ja4'>;
+
 /** What is known of a connection once its TLS is up. */
 export interface ConnectionInfo extends PeekedConnection {
   /** What was agreed on; absent when the peer sent no ALPN, or none is negotiated here. */
@@ -132,7 +134,7 @@ export const createReceiver = (needs: ReceiverNeeds, options: ReceiverOptions) =
       if (!hello) return leave();
       const destination = destinationFrom(hello, facts);
       if (destination.kind === 'refuse') throw fail(destination.code);
-      const peeked = peekedFrom(hello, arrival);
+      const peeked = peekedFrom(hello, arrival, destination.kind !== 'agent');
       if (destination.kind === 'passthrough') return needs.onPassthrough(socket, peeked);
       const { terminator, handler, postQuantum: mode } = roomOf(destination);
       const tlsSocket = await terminator.finish(socket, hello.serverName, msLeft());
@@ -216,20 +218,29 @@ const roomsFrom = (
   };
 };
 
-const peekedFrom = (hello: ClientHello, arrival: Arrival): PeekedConnection => {
-  let offeredGroups: string | undefined;
-  let ja4: string | undefined;
-  // Both when a record asks: most connections are dial-backs of agents, of which there is none.
+const helloFactsFrom = (hello: ClientHello): HelloFacts => ({
+  offeredGroups: groupNamesFrom(hello.groups),
+  ja4: ja4From(hello),
+});
+
+/** @param isAsked whether a record will want its facts: of most connections of agents, which are dial-backs, there is none */
+const peekedFrom = (hello: ClientHello, arrival: Arrival, isAsked: boolean): PeekedConnection => {
+  // A hello may be large, and is not kept where its facts are known.
+  let known: HelloFacts | { readonly unread: ClientHello } = isAsked
+    ? helloFactsFrom(hello)
+    : { unread: hello };
+  const facts = (): HelloFacts => {
+    if ('unread' in known) known = helloFactsFrom(known.unread);
+    return known;
+  };
   return {
     ...arrival,
     ...(hello.serverName !== undefined && { serverName: hello.serverName }),
     get offeredGroups() {
-      offeredGroups ??= groupNamesFrom(hello.groups);
-      return offeredGroups;
+      return facts().offeredGroups;
     },
     get ja4() {
-      ja4 ??= ja4From(hello);
-      return ja4;
+      return facts().ja4;
     },
   };
 };
