@@ -43,9 +43,7 @@ export const createAdmission = ({ policies, proofs }: AdmissionNeeds): Admit => 
   const judge = (tunnel: Tunnel, connection: EdgeConnection, principal?: Principal): Admission => {
     const denial = policies.judge(tunnel, connection, principal);
     if (!denial) return principal ? { principal } : NOBODY;
-    return OF_CONNECTION.has(denial.code) && isForeign(tunnel, connection)
-      ? fail('MISDIRECTED_REQUEST')
-      : denial;
+    return isMisdirected(denial.code, tunnel, connection) ? fail('MISDIRECTED_REQUEST') : denial;
   };
 
   /** Undefined when there is nothing to verify, or it takes longer. */
@@ -72,19 +70,27 @@ export const createAdmission = ({ policies, proofs }: AdmissionNeeds): Admit => 
         .verifyToken(proof.token, remoteAddress)
         .then((principal) => judge(tunnel, connection, principal), engineErrorFrom);
     // A connection of its own would be asked for a certificate.
-    if (!found && methods.certificate && isForeign(tunnel, connection)) return fail('MISDIRECTED_REQUEST');
+    if (!found && methods.certificate && (isForeign(tunnel, connection) || isOlder(tunnel, connection)))
+      return fail('MISDIRECTED_REQUEST');
     return judge(tunnel, connection, found);
   };
 };
 
 /**
- * Whether a connection was made to another host, as one that carries requests may be, or to a tunnel that had the name before: it has met
- * the rules of that, and the downstream is to make one to this (RFC 9110 7.4), which tells it nothing of the rules of this.
+ * Whether a connection was made to another host, as one that carries requests may be: it has met the rules of that, and the downstream is
+ * to make one to this (RFC 9110 7.4), which tells it nothing of the rules of this.
  */
-const isForeign = (
-  { properties, openedAt }: Tunnel,
-  { serverName, acceptedAt = openedAt }: EdgeConnection,
-): boolean => properties.protocol === 'http' && (serverName !== properties.hostname || acceptedAt < openedAt);
+const isForeign = ({ properties }: Tunnel, { serverName }: EdgeConnection): boolean =>
+  properties.protocol === 'http' && serverName !== properties.hostname;
+
+/** Whether a connection was made before its tunnel was opened: its TLS is what the tunnel that had the name then asked for. */
+const isOlder = ({ properties, openedAt }: Tunnel, { acceptedAt = openedAt }: EdgeConnection): boolean =>
+  properties.protocol === 'http' && acceptedAt < openedAt;
+
+const isMisdirected = (code: ErrorCode, tunnel: Tunnel, connection: EdgeConnection): boolean =>
+  isForeign(tunnel, connection)
+    ? OF_CONNECTION.has(code)
+    : code === 'TLS_FORBIDDEN' && isOlder(tunnel, connection);
 
 /** Denials of a connection; those of a request would be the same on every other. */
 const OF_CONNECTION: ReadonlySet<ErrorCode> = new Set<ErrorCode>([

@@ -145,6 +145,17 @@ describe('an HTTP tunnel with mtls_auth', () => {
     assert.equal((await ask(await connectHttp2(t, engine, HOSTNAME, {}, laptop))).status, 200);
   });
 
+  test('says at once on such a connection what every other would be told', async (t) => {
+    const upstream = await startHttpUpstream(t, (_request, response) => void response.end('hello'));
+    const engine = await startEngine(t);
+    const { agent } = await engine.publish(upstream, { hostname: 'web' });
+    const before = await connectHttp2(t, engine);
+    assert.equal((await ask(before)).status, 200);
+    await agent.stop();
+    await engine.publish(upstream, { hostname: 'web', mtlsAuth: true, trustedIps: ['192.0.2.0/24'] });
+    assert.equal((await ask(before)).headers['rstream-error'], 'ADDRESS_FORBIDDEN');
+  });
+
   test('with token_auth lets either suffice', async (t) => {
     const { engine } = await startPublished(t, { mtlsAuth: true, tokenAuth: true });
     const token = await engine.createToken('visitor');
