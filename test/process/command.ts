@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { resolve } from 'node:path';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { atEnd } from '../support/at-end.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/main.ts', import.meta.url));
 const { RSTREAM_TEST_EXECUTABLE: EXECUTABLE } = process.env;
@@ -70,7 +71,7 @@ export const startCommand = (
     child.kill(signal);
     return inTime(ended, `the end of ${args[0]}`);
   };
-  t.after(() => kill('SIGKILL'));
+  atEnd(t, () => kill('SIGKILL'));
 
   const transcript = () => `${said.stdout}\n${said.stderr}`;
   return {
