@@ -134,7 +134,11 @@ test('an engine that is killed while it writes loses no credential, and comes ba
       while (!isKilled) tokens.push(await instance.createToken(`t${tokens.length}`));
     })(),
   ]);
-  await eventually(() => tokens.length > 20 && existsSync(join(instance.files.dir, 'records.db')), 'writes');
+  // From its -wal on: before, the file is being made, and nobody who only reads can finish that.
+  await eventually(
+    () => tokens.length > 20 && existsSync(join(instance.files.dir, 'records.db-wal')),
+    'writes',
+  );
   await engine.kill('SIGKILL');
   isKilled = true;
   await load;
