@@ -24,6 +24,18 @@ const startPublished = async (t: TestContext, properties: TunnelProperties = { m
   return { engine, upstream, requestCount: () => requestCount };
 };
 
+/** A tunnel that was open to everybody, opened again with mtls_auth under a connection that is still there. */
+const startReopened = async (t: TestContext, properties: TunnelProperties = {}) => {
+  const upstream = await startHttpUpstream(t, (_request, response) => void response.end('hello'));
+  const engine = await startEngine(t);
+  const { agent } = await engine.publish(upstream, { hostname: 'web' });
+  const before = await connectHttp2(t, engine);
+  assert.equal((await ask(before)).status, 200);
+  await agent.stop();
+  await engine.publish(upstream, { hostname: 'web', mtlsAuth: true, ...properties });
+  return { engine, before };
+};
+
 /** Status and code of a GET over a connection of its own. */
 const get = async (
   engine: TestEngine,
@@ -131,13 +143,7 @@ describe('an HTTP tunnel with mtls_auth', () => {
   });
 
   test('sends a request over a connection from before it was opened to one that is asked for a certificate', async (t) => {
-    const upstream = await startHttpUpstream(t, (_request, response) => void response.end('hello'));
-    const engine = await startEngine(t);
-    const { agent } = await engine.publish(upstream, { hostname: 'web' });
-    const before = await connectHttp2(t, engine);
-    assert.equal((await ask(before)).status, 200);
-    await agent.stop();
-    await engine.publish(upstream, { hostname: 'web', mtlsAuth: true });
+    const { engine, before } = await startReopened(t);
     assert.equal((await ask(before)).status, 421);
     const after = await connectHttp2(t, engine);
     assert.equal((await ask(after)).headers['rstream-error'], 'CLIENT_CERTIFICATE_MISSING');
@@ -146,13 +152,7 @@ describe('an HTTP tunnel with mtls_auth', () => {
   });
 
   test('says at once on such a connection what every other would be told', async (t) => {
-    const upstream = await startHttpUpstream(t, (_request, response) => void response.end('hello'));
-    const engine = await startEngine(t);
-    const { agent } = await engine.publish(upstream, { hostname: 'web' });
-    const before = await connectHttp2(t, engine);
-    assert.equal((await ask(before)).status, 200);
-    await agent.stop();
-    await engine.publish(upstream, { hostname: 'web', mtlsAuth: true, trustedIps: ['192.0.2.0/24'] });
+    const { before } = await startReopened(t, { trustedIps: ['192.0.2.0/24'] });
     assert.equal((await ask(before)).headers['rstream-error'], 'ADDRESS_FORBIDDEN');
   });
 
